@@ -7,6 +7,41 @@
 #include <stdio.h>
 #include <string.h>
 
+const char *err_code_name(enum err_code code)
+{
+	switch (code) {
+	case ERR_OTHER:
+		return "other";
+	case ERR_USAGE:
+		return "usage";
+	case ERR_CONFIG:
+		return "config";
+	case ERR_NAME_TAKEN:
+		return "name-taken";
+	case ERR_NO_SUCH_POD:
+		return "no-such-pod";
+	case ERR_IMAGE:
+		return "image";
+	case ERR_IMAGE_DIGEST:
+		return "image-digest";
+	case ERR_IMAGE_LIMIT:
+		return "image-limit";
+	case ERR_UNREADABLE:
+		return "unreadable";
+	case ERR_UNSUPPORTED:
+		return "unsupported";
+	case ERR_HOST:
+		return "host";
+	case ERR_GUEST_BOOT:
+		return "guest-boot";
+	case ERR_GUEST_GONE:
+		return "guest-gone";
+	case ERR_CONTAINER:
+		return "container";
+	}
+	return "other";	/* a number from a peer */
+}
+
 static PRINTF_LIKE(4, 0) void err_fill(struct err *err, enum err_code code, int num,
 				       const char *fmt, va_list ap)
 {

@@ -36,6 +36,9 @@ enum err_code {
 	ERR_CONTAINER = 151,		/* the container's process could not be started */
 };
 
+/* "image-digest", ...: what is printed, and what `casemate explain` takes. */
+const char *err_code_name(enum err_code code);
+
 struct err {
 	int num;		/* the negative errno; 0 while nothing has gone wrong */
 	enum err_code code;

@@ -90,6 +90,14 @@ static void recodes_only_what_has_no_code(void **state)
 	assert_int_equal(err.code, ERR_IMAGE);
 }
 
+static void names_every_code(void **state)
+{
+	(void)state;
+	assert_string_equal(err_code_name(ERR_IMAGE_DIGEST), "image-digest");
+	assert_string_equal(err_code_name(ERR_OTHER), "other");
+	assert_string_equal(err_code_name((enum err_code)9999), "other");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -99,6 +107,7 @@ int main(void)
 		cmocka_unit_test(wraps_outermost_first),
 		cmocka_unit_test(wraps_a_callee_that_said_nothing),
 		cmocka_unit_test(cuts_the_middle_when_too_long),
+		cmocka_unit_test(names_every_code),
 		cmocka_unit_test(recodes_only_what_has_no_code),
 	};
 

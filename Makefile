@@ -1,0 +1,74 @@
+# The front door: what a person types. Everything is made in $(BUILD); nothing but make, git and a
+# shell is needed to begin, tools/deps installs the rest (as root; as a user it says what is missing).
+#
+#	make		the programs and the guest
+#	make demo	a container from a real OCI image in a VM of its own, and what ran where
+#	make check	all tests of a sitting; ends with one line of totals
+#	make soak	the full counts: hours; goes on where it was stopped
+#	make fuzz	every fuzz target for FUZZ_SECONDS (60)
+#	make lint	layout, clang-tidy, shellcheck
+#	make bench	the published figures
+#	make install	DESTDIR= PREFIX=/usr
+
+BUILD ?= build
+PREFIX ?= /usr
+DESTDIR ?=
+FUZZ_SECONDS ?= 60
+export CASEMATE_BUILD := $(abspath $(BUILD))
+guest := $(BUILD)/guest
+
+all: guest
+
+deps:
+	@tools/deps
+
+$(BUILD)/build.ninja: | deps
+	@mkdir -p $(BUILD)
+	@echo "programs: configure"
+	@meson setup --buildtype=release --prefix=$(PREFIX) $(BUILD) >$(BUILD)/setup.log 2>&1 || \
+		{ cat $(BUILD)/setup.log; exit 1; }
+
+programs: $(BUILD)/build.ninja | deps
+	@echo "programs: compile"
+	@ninja --quiet -C $(BUILD)
+
+guest: programs
+	@guest/build-kernel $(guest)
+	@guest/build-base $(guest)
+
+image: deps
+	@tools/sample-image $(BUILD)/demo/image
+
+demo: guest image
+	@tools/demo $(BUILD)
+
+check: guest image
+	@tools/check $(BUILD)
+
+soak: guest image
+	@tools/soak $(BUILD)
+
+fuzz: deps
+	@FUZZ_SECONDS=$(FUZZ_SECONDS) tools/check -s fuzz $(BUILD)
+
+lint: $(BUILD)/build.ninja
+	@tools/lint $(BUILD)
+
+format: | deps
+	@find src tests fuzz bench -name '*.[ch]' -exec clang-format -i {} +
+
+bench: guest image
+	@bench/run $(BUILD)
+
+# Of what is built already, so that root installs what a user has compiled.
+install:
+	@test -f $(guest)/vmlinux || { echo "make install: run 'make' first" >&2; exit 1; }
+	@meson configure -Dprefix=$(PREFIX) $(BUILD)
+	@ninja --quiet -C $(BUILD) build.ninja
+	@DESTDIR=$(DESTDIR) meson install --quiet --no-rebuild -C $(BUILD)
+	@tools/install-guest $(guest) $(DESTDIR)$(PREFIX)/lib/casemate/guest
+
+clean:
+	@rm -rf $(BUILD)
+
+.PHONY: all deps programs guest image demo check soak fuzz lint format bench install clean

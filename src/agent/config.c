@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/config.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "base/buf.h"
+
+#define CAPABILITIES \
+	"['CAP_CHOWN','CAP_DAC_OVERRIDE','CAP_FOWNER','CAP_FSETID','CAP_KILL'," \
+	"'CAP_NET_BIND_SERVICE','CAP_SETFCAP','CAP_SETGID','CAP_SETPCAP','CAP_SETUID'," \
+	"'CAP_SYS_CHROOT']"
+
+/* JSON with ' for ", which none of it needs otherwise. */
+static const char fixed_container[] =
+"{"
+" 'ociVersion': '1.0.2',"
+" 'mounts': ["
+"  {'destination':'/proc','type':'proc','source':'proc','options':['nosuid','noexec','nodev']},"
+"  {'destination':'/dev','type':'tmpfs','source':'tmpfs',"
+"   'options':['nosuid','noexec','strictatime','mode=755','size=65536k']},"
+"  {'destination':'/dev/pts','type':'devpts','source':'devpts',"
+"   'options':['nosuid','noexec','newinstance','ptmxmode=0666','mode=0620','gid=5']},"
+"  {'destination':'/dev/shm','type':'tmpfs','source':'shm',"
+"   'options':['nosuid','noexec','nodev','mode=1777','size=65536k']},"
+"  {'destination':'/dev/mqueue','type':'mqueue','source':'mqueue',"
+"   'options':['nosuid','noexec','nodev']},"
+"  {'destination':'/sys','type':'sysfs','source':'sysfs',"
+"   'options':['nosuid','noexec','nodev','ro']},"
+"  {'destination':'/sys/fs/cgroup','type':'cgroup','source':'cgroup',"
+"   'options':['nosuid','noexec','nodev','relatime','ro']}"
+" ],"
+" 'linux': {"
+"  'namespaces': [{'type':'pid'},{'type':'ipc'},{'type':'uts'},{'type':'mount'},"
+"   {'type':'cgroup'},{'type':'network'}],"
+"  'resources': {'devices':[{'allow':false,'access':'rwm'}]},"
+"  'maskedPaths': ['/proc/acpi','/proc/kcore','/proc/keys','/proc/latency_stats',"
+"   '/proc/timer_list','/proc/timer_stats','/proc/sched_debug','/proc/scsi',"
+"   '/sys/firmware','/sys/fs/selinux','/sys/dev/block'],"
+"  'readonlyPaths': ['/proc/asound','/proc/bus','/proc/fs','/proc/irq','/proc/sys',"
+"   '/proc/sysrq-trigger']"
+" }"
+"}";
+
+static const char fixed_process[] =
+"{"
+" 'noNewPrivileges': false,"
+" 'rlimits': [{'type':'RLIMIT_NOFILE','soft':1024,'hard':524288}]"
+"}";
+
+static const char root_capabilities[] =
+"{'bounding':" CAPABILITIES ",'effective':" CAPABILITIES ",'permitted':" CAPABILITIES "}";
+
+/* What a set-uid program may still gain is the bounding set. */
+static const char user_capabilities[] =
+"{'bounding':" CAPABILITIES ",'effective':[],'permitted':[]}";
+
+static const char *const default_env[] = {
+	"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+};
+
+/* NULL when there is no memory left: the texts are ours and well-formed. */
+static json_t *load_fixed(const char *text)
+{
+	char *copy = strdup(text);
+	json_t *json = NULL;
+
+	for (char *quote = copy; quote && (quote = strchr(quote, '\''));)
+		*quote = '"';
+	if (copy)
+		json = json_loads(copy, 0, NULL);
+	free(copy);
+	return json;
+}
+
+/* Puts a variable in its place: over one of its name, else at the end. */
+static int set_env(struct strv *env, const char *variable)
+{
+	size_t name_len = strcspn(variable, "=") + 1;
+	char *copy;
+
+	for (size_t i = 0; i < env->len; i++) {
+		if (strncmp(env->at[i], variable, name_len) != 0)
+			continue;
+		copy = strdup(variable);
+		if (!copy)
+			return -ENOMEM;
+		free(env->at[i]);
+		env->at[i] = copy;
+		return 0;
+	}
+	return strv_add(env, variable);
+}
+
+static int add_env(struct strv *env, const Agent__Process *process)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < process->n_env && r == 0; i++)
+		r = set_env(env, process->env[i]);
+	return r;
+}
+
+static bool has_terminal(const struct config_process *p)
+{
+	return p->exec ? p->exec->terminal : p->first->terminal;
+}
+
+static int make_env(const struct config_process *p, struct strv *env)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < sizeof(default_env) / sizeof(default_env[0]) && r == 0; i++)
+		r = strv_add(env, default_env[i]);
+	if (r == 0 && has_terminal(p))
+		r = strv_add(env, "TERM=xterm");
+	if (r == 0)
+		r = strv_addf(env, "HOSTNAME=%s", p->hostname);
+	if (r == 0)
+		r = strv_addf(env, "HOME=%s", p->user->home);
+	if (r == 0)
+		r = add_env(env, p->first);
+	if (r == 0 && p->exec)
+		r = add_env(env, p->exec);
+	return r;
+}
+
+static int set_strings(json_t *object, const char *key, char *const *strings, size_t count)
+{
+	json_t *array = json_array();
+	int r = array ? 0 : -1;
+
+	for (size_t i = 0; i < count && r == 0; i++)
+		r = json_array_append_new(array, json_string(strings[i]));
+	if (r == 0)
+		return json_object_set_new(object, key, array);
+	json_decref(array);
+	return r;
+}
+
+static int set_user(json_t *object, const struct user *user)
+{
+	json_t *groups = json_array();
+	int r = groups ? 0 : -1;
+
+	for (size_t i = 0; i < user->group_count && r == 0; i++)
+		r = json_array_append_new(groups, json_integer(user->groups[i]));
+	if (r < 0) {
+		json_decref(groups);
+		return r;
+	}
+	return json_object_set_new(object, "user",
+				   json_pack("{s:I, s:I, s:i, s:o}", "uid", (json_int_t)user->uid,
+					     "gid", (json_int_t)user->gid, "umask", 022,
+					     "additionalGids", groups));
+}
+
+const char *config_cwd(const struct config_process *p)
+{
+	if (p->exec && p->exec->cwd[0])
+		return p->exec->cwd;
+	return p->first->cwd[0] ? p->first->cwd : "/";
+}
+
+static int set_terminal(json_t *object, const struct config_process *p)
+{
+	if (json_object_set_new(object, "terminal", json_boolean(has_terminal(p))) < 0)
+		return -1;
+	if (!has_terminal(p) || !p->width || !p->height)
+		return 0;
+	return json_object_set_new(object, "consoleSize",
+				   json_pack("{s:i, s:i}", "width", p->width, "height", p->height));
+}
+
+static json_t *make_process(const struct config_process *p)
+{
+	const Agent__Process *own = p->exec ? p->exec : p->first;
+	CLEANUP(strv_done) struct strv env = { 0 };
+	json_t *json = load_fixed(fixed_process);
+
+	if (json && make_env(p, &env) == 0 &&
+	    set_strings(json, "args", own->args, own->n_args) == 0 &&
+	    set_strings(json, "env", env.at, env.len) == 0 &&
+	    json_object_set_new(json, "cwd", json_string(config_cwd(p))) == 0 &&
+	    set_terminal(json, p) == 0 && set_user(json, p->user) == 0 &&
+	    json_object_set_new(json, "capabilities",
+				load_fixed(p->user->uid == 0 ? root_capabilities :
+							       user_capabilities)) == 0)
+		return json;
+	json_decref(json);
+	return NULL;
+}
+
+static int set_resources(json_t *config, const Agent__Resources *res)
+{
+	json_t *json = json_object_get(json_object_get(config, "linux"), "resources");
+	int r = 0;
+
+	if (res && res->cpu_milli)
+		r = json_object_set_new(json, "cpu",
+					json_pack("{s:I, s:i}", "quota",
+						  (json_int_t)res->cpu_milli * 100, "period", 100000));
+	if (r == 0 && res && res->memory_bytes)
+		r = json_object_set_new(json, "memory",
+					json_pack("{s:I}", "limit", (json_int_t)res->memory_bytes));
+	if (r == 0 && res && res->pids)
+		r = json_object_set_new(json, "pids",
+					json_pack("{s:I}", "limit", (json_int_t)res->pids));
+	return r;
+}
+
+static json_t *make_container(const struct config_container *c)
+{
+	json_t *json = load_fixed(fixed_container);
+
+	if (json && json_object_set_new(json, "process", make_process(&c->process)) == 0 &&
+	    json_object_set_new(json, "hostname", json_string(c->process.hostname)) == 0 &&
+	    json_object_set_new(json, "root",
+				json_pack("{s:s, s:b}", "path", c->root, "readonly",
+					  c->spec->read_only)) == 0 &&
+	    json_object_set_new(json_object_get(json, "linux"), "cgroupsPath",
+				json_sprintf(CONFIG_CGROUP "/%s", c->id)) == 0 &&
+	    set_resources(json, c->spec->resources) == 0)
+		return json;
+	json_decref(json);
+	return NULL;
+}
+
+static int print(json_t *json, char **ret_text, struct err *err)
+{
+	char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+
+	json_decref(json);
+	if (!text)
+		return err_set(err, -EINVAL, "make crun's configuration: a string is not UTF-8, or "
+					     "there is no memory left");
+	*ret_text = text;
+	return 0;
+}
+
+int config_exec(const struct config_process *process, char **ret_text, struct err *err)
+{
+	return print(make_process(process), ret_text, err);
+}
+
+int config_create(const struct config_container *container, char **ret_text, struct err *err)
+{
+	return print(make_container(container), ret_text, err);
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * config - crun's configuration, made of a container specification by fixed rules.
+ *
+ * The rules are those of podman's defaults where a VM does not change the reason for them:
+ * namespaces of its own for process IDs, IPC, host name, mounts, cgroup and network (loopback
+ * only), eleven capabilities for user 0 and none in effect for others, the usual paths of /proc
+ * and /sys masked or read-only, no device but the standard ones. There is no seccomp filter: the
+ * kernel behind these system calls is the pod's own.
+ *
+ * Environment, later ones winning: PATH, TERM with a terminal, HOSTNAME, HOME, then what the
+ * container's specification says, then what the exec request says.
+ */
+#ifndef AGENT_CONFIG_H
+#define AGENT_CONFIG_H
+
+#include <stdint.h>
+
+#include "agent/users.h"
+#include "base/err.h"
+#include "wire/proto/agent.pb-c.h"
+
+#define CONFIG_CGROUP "/casemate"	/* of all containers */
+
+struct config_process {
+	const Agent__Process *first;	/* the container's own */
+	const Agent__Process *exec;	/* NULL: this is the container's own */
+	const struct user *user;
+	const char *hostname;
+	uint16_t width;			/* of the terminal; 0: not known */
+	uint16_t height;
+};
+
+struct config_container {
+	const char *id;
+	const char *root;		/* path of the root file system in the guest */
+	const Agent__ContainerSpec *spec;
+	struct config_process process;
+};
+
+/*
+ * JSON text that the caller frees: a "process" object for `crun exec --process`, and a whole
+ * config.json. -ENOMEM; -EINVAL: a string that isn't UTF-8.
+ */
+int config_exec(const struct config_process *process, char **ret_text, struct err *err);
+int config_create(const struct config_container *container, char **ret_text, struct err *err);
+
+/* Where a process begins: its own cwd, else the container's, else "/". */
+const char *config_cwd(const struct config_process *process);
+
+#endif

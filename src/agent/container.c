@@ -1,0 +1,412 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/container.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "agent/config.h"
+#include "agent/process.h"
+#include "base/macro.h"
+#include "rpc/status.h"
+#include "sys/file.h"
+#include "sys/guest.h"
+#include "sys/tree.h"
+#include "sys/uevent.h"
+
+#define CGROUP_DIR "/sys/fs/cgroup" CONFIG_CGROUP
+
+enum { COMMAND_MAX = 256, GROUP_FILE_MAX = 1 << 20 };
+
+static void try_create(struct container *c, bool is_last);
+
+static void on_uevent(void *data, uint32_t events)
+{
+	struct container_table *table = data;
+	struct container *next;
+
+	(void)events;
+	if (!uevent_drain(table->uevent_fd, "block"))
+		return;
+	for (struct container *c = table->containers; c; c = next) {
+		next = c->next;
+		if (c->request)
+			try_create(c, false);
+	}
+}
+
+int container_table_init(struct container_table *table, struct loop *loop, struct reaper *reaper,
+			 struct err *err)
+{
+	int r;
+
+	*table = (struct container_table){ .loop = loop, .reaper = reaper };
+	if (mkdir(CONTAINER_DIR, 0700) < 0 && errno != EEXIST)
+		return err_sys(err, "make '" CONTAINER_DIR "'");
+	if (mkdir(CGROUP_DIR, 0755) < 0 && errno != EEXIST)
+		return err_sys(err, "make '" CGROUP_DIR "'");
+	r = file_open_dir(AT_FDCWD, CONTAINER_DIR, &table->run_fd, err);
+	if (r == 0)
+		r = file_open_dir(AT_FDCWD, CGROUP_DIR, &table->cgroup_fd, err);
+	if (r == 0)
+		r = file_open_dir(AT_FDCWD, "/sys", &table->sysfs_fd, err);
+	if (r == 0)
+		r = uevent_open(&table->uevent_fd, err);
+	if (r < 0)
+		return r;
+	table->dm_fd = open("/dev/mapper/control", O_RDWR | O_CLOEXEC);
+	if (table->dm_fd < 0)
+		return err_sys(err, "open '/dev/mapper/control'");
+	r = loop_add(loop, table->uevent_fd, EPOLLIN, on_uevent, table, &table->uevent_source);
+	return r < 0 ? err_num(err, r, "listen for device events") : 0;
+}
+
+static struct container *find_any(struct container_table *table, const char *id)
+{
+	struct container *c = table->containers;
+
+	while (c && strcmp(c->id, id) != 0)
+		c = c->next;
+	return c;
+}
+
+struct container *container_find(struct container_table *table, const char *id)
+{
+	struct container *c = find_any(table, id);
+
+	return c && !c->is_going && !c->request ? c : NULL;
+}
+
+struct process *container_process(const struct container *container, const char *exec_id)
+{
+	struct process *p = container->processes;
+
+	while (p && strcmp(p->exec_id, exec_id) != 0)
+		p = p->next;
+	return p;
+}
+
+/* All that is there of it, made or half made. */
+static void free_container(struct container *c)
+{
+	struct container **at = &c->table->containers;
+	struct process *next;
+
+	while (*at && *at != c)
+		at = &(*at)->next;
+	if (*at) {
+		*at = c->next;
+		c->table->count--;
+	}
+	for (struct process *p = c->processes; p; p = next) {
+		next = p->next;
+		c->table->exec_count -= p->exec_id[0] != '\0';
+		(void)process_free(p);
+	}
+	(void)loop_source_free(c->timer);
+	(void)crun_free(c->crun);
+	if (c->root_fd >= 0)
+		(void)close(c->root_fd);
+	if (c->dir_fd >= 0) {
+		layers_unmount(&c->layers, c->table->dm_fd);
+		(void)close(c->dir_fd);
+		(void)file_remove_tree(c->table->run_fd, c->id, NULL);
+	}
+	if (c->spec)
+		agent__container_spec__free_unpacked(c->spec, NULL);
+	if (c->request)
+		agent__create_container_request__free_unpacked(c->request, NULL);
+	free(c);
+}
+
+/* A file every program looks at, whatever the image has; only its text is ours. */
+static void write_names(const struct container *c)
+{
+	char text[2 * SPEC_HOSTNAME_MAX + 128];
+
+	(void)snprintf(text, sizeof(text), "127.0.0.1\tlocalhost %s\n::1\tlocalhost %s\n",
+		       c->hostname, c->hostname);
+	(void)tree_write(c->root_fd, "/etc/hosts", text, 0644, NULL);
+	(void)snprintf(text, sizeof(text), "%s\n", c->hostname);
+	(void)tree_write(c->root_fd, "/etc/hostname", text, 0644, NULL);
+}
+
+static int make_root(struct container *c, const dev_t *devices, struct err *err)
+{
+	const struct config_process first = { .first = c->spec->process };
+	int r;
+
+	if (mkdirat(c->table->run_fd, c->id, 0700) < 0)
+		return err_sys(err, "make '%s'", c->dir);
+	r = file_open_dir(c->table->run_fd, c->id, &c->dir_fd, err);
+	if (r < 0)
+		return r;
+	c->layers = (struct layers){ .number = c->table->next_number++, .dir_fd = c->dir_fd,
+				     .dir = c->dir };
+	r = layers_mount(&c->layers, c->table->dm_fd, c->spec, devices, err);
+	if (r < 0)
+		return r;
+	c->root_fd = openat(c->dir_fd, LAYERS_ROOT, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (c->root_fd < 0)
+		return err_sys(err, "open the root file system");
+	r = tree_make_dirs(c->root_fd, config_cwd(&first), 0755, err);
+	if (r == 0)
+		write_names(c);
+	return r < 0 ? r : process_new(c, NULL, &c->processes, err);
+}
+
+static void end_create(struct container *c, int num, const char *message)
+{
+	struct rpc_call *call = c->call;
+
+	c->call = NULL;
+	c->timer = loop_source_free(c->timer);
+	if (num == 0) {
+		agent__create_container_request__free_unpacked(c->request, NULL);
+		c->request = NULL;
+		rpc_call_reply(call, NULL);
+	} else {
+		free_container(c);
+		/* a user that isn't in the image is a mistake in the request */
+		rpc_call_fail(call, num == -ESRCH ? RPC_INVALID_ARGUMENT : rpc_errno_status(num),
+			      message);
+	}
+}
+
+/* Unless it is the last time, a disk that isn't there is waited for. */
+static void try_create(struct container *c, bool is_last)
+{
+	dev_t devices[SPEC_LAYERS_MAX];
+	struct err err = { 0 };
+	int r;
+
+	r = guest_disks_find(c->table->sysfs_fd, c->request->serials, c->request->n_serials,
+			     devices, &err);
+	if (r == -ENOENT && !is_last)
+		return;
+	if (r == -ENOENT) {
+		r = -ETIMEDOUT;
+		err_wrap(&err, r, "wait for a layer's disk");
+	}
+	if (r == 0)
+		r = make_root(c, devices, &err);
+	end_create(c, r, err.msg);
+}
+
+static void on_create_timeout(void *data)
+{
+	try_create(data, true);
+}
+
+/* What the request alone can tell; ret_spec is the caller's. */
+static int check_request(struct container_table *table,
+			 const Agent__CreateContainerRequest *request,
+			 Agent__ContainerSpec **ret_spec, struct err *err)
+{
+	struct bytes text = { request->spec.data, request->spec.len };
+	Agent__ContainerSpec *spec;
+	int r;
+
+	if (!spec_id_is_valid(request->id))
+		return err_set(err, -EINVAL, "create: a container's name has 1 to %d of "
+					     "[a-zA-Z0-9_.-]", SPEC_ID_MAX);
+	if (find_any(table, request->id))
+		return err_set(err, -EEXIST, "create '%s': it exists", request->id);
+	if (table->count == CONTAINER_MAX)
+		return err_set(err, -ENOBUFS, "create '%s': there are %d containers", request->id,
+			       CONTAINER_MAX);
+	r = spec_open(text, &spec, err);
+	if (r < 0)
+		return r;
+	if (request->n_serials != spec->n_layers || strlen(request->pod) > SPEC_HOSTNAME_MAX) {
+		r = err_set(err, -EINVAL, "create '%s': %zu disks for %zu layers, or too long a "
+					  "pod name", request->id, request->n_serials,
+			    spec->n_layers);
+		agent__container_spec__free_unpacked(spec, NULL);
+		return r;
+	}
+	*ret_spec = spec;
+	return 0;
+}
+
+void container_create(struct container_table *table, struct rpc_call *call,
+		      Agent__CreateContainerRequest *take_request)
+{
+	Agent__ContainerSpec *spec = NULL;
+	struct err err = { 0 };
+	struct container *c = NULL;
+	int r;
+
+	r = check_request(table, take_request, &spec, &err);
+	if (r == 0)
+		c = calloc(1, sizeof(*c));
+	if (!c) {
+		agent__create_container_request__free_unpacked(take_request, NULL);
+		if (spec)
+			agent__container_spec__free_unpacked(spec, NULL);
+		rpc_call_fail(call, r < 0 ? rpc_errno_status(r) : RPC_INTERNAL, err.msg);
+		return;
+	}
+	c->table = table;
+	c->dir_fd = c->root_fd = -1;
+	c->spec = spec;
+	c->request = take_request;
+	c->call = call;
+	(void)snprintf(c->id, sizeof(c->id), "%s", take_request->id);
+	(void)snprintf(c->dir, sizeof(c->dir), CONTAINER_DIR "/%s", c->id);
+	(void)snprintf(c->hostname, sizeof(c->hostname), "%s",
+		       spec->hostname[0] ? spec->hostname : take_request->pod);
+	c->next = table->containers;
+	table->containers = c;
+	table->count++;
+	r = loop_timer(table->loop, CONTAINER_DISK_TIMEOUT_MS, on_create_timeout, c, &c->timer);
+	try_create(c, r < 0);
+}
+
+static void on_deleted(void *data, uint32_t status, const char *said)
+{
+	struct container *c = data;
+	struct rpc_call *call = c->call;
+	char message[640];
+
+	c->crun = NULL;
+	(void)snprintf(message, sizeof(message), "delete '%s': %s", c->id, said);
+	free_container(c);
+	if (status == 0)
+		rpc_call_reply(call, NULL);
+	else
+		rpc_call_fail(call, RPC_INTERNAL, message);
+}
+
+void container_delete(struct container *c, struct rpc_call *call)
+{
+	const struct process *first = container_process(c, "");
+	const char *const args[] = { "delete", "--force", c->id, NULL };
+	struct crun_request request = {
+		.reaper = c->table->reaper, .dir_fd = c->dir_fd, .dir = c->dir, .name = "delete",
+		.args = args, .stdio_fds = { -1, -1, -1 }, .fn = on_deleted, .data = c,
+	};
+	enum process_state next;
+	struct err err = { 0 };
+
+	if (state_process_next(first->state, PROCESS_DELETE, &next) < 0) {
+		rpc_call_fail(call, RPC_FAILED_PRECONDITION, "delete: the container runs");
+		return;
+	}
+	c->is_going = true;
+	c->call = call;
+	/* crun knows nothing of one that never ran, or has cleaned up itself */
+	if (!first->ended_ns)
+		on_deleted(c, 0, "");
+	else if (crun_start(&request, &c->crun, &err) < 0)
+		on_deleted(c, 1, err.msg);
+}
+
+static int read_group(const struct container *c, const char *name, struct buf *ret)
+{
+	char path[SPEC_ID_MAX + 32];
+	int r;
+
+	(void)snprintf(path, sizeof(path), "%s/%s", c->id, name);
+	r = file_read(c->table->cgroup_fd, path, GROUP_FILE_MAX, ret, NULL);
+	return r < 0 ? r : buf_add(ret, "", 1);
+}
+
+int container_kill(struct container *c, int signal, struct err *err)
+{
+	CLEANUP(buf_done) struct buf pids = { 0 };
+	cleanup_close int fd = -1;
+	char path[SPEC_ID_MAX + 32], *next;
+	int r;
+
+	/* in one step, and with no limit on their number */
+	if (signal == SIGKILL) {
+		(void)snprintf(path, sizeof(path), "%s/cgroup.kill", c->id);
+		fd = openat(c->table->cgroup_fd, path, O_WRONLY | O_CLOEXEC);
+		if (fd < 0 || write(fd, "1", 1) < 0)
+			return err_set(err, -ESRCH, "signal '%s': it has no processes", c->id);
+		return 0;
+	}
+	r = read_group(c, "cgroup.procs", &pids);
+	if (r < 0 || pids.len <= 1)
+		return err_set(err, -ESRCH, "signal '%s': it has no processes", c->id);
+	next = (char *)pids.at;
+	for (const char *pid; (pid = strsep(&next, "\n"));)
+		if (pid[0])
+			(void)kill((pid_t)strtol(pid, NULL, 10), signal);
+	return 0;
+}
+
+/* The command line as one line of ASCII, else a question mark. */
+static char *read_command(const char *pid)
+{
+	CLEANUP(buf_done) struct buf text = { 0 };
+	char path[64], line[COMMAND_MAX];
+	cleanup_close int fd = -1;
+	ssize_t len = 0;
+
+	(void)snprintf(path, sizeof(path), "/proc/%s/cmdline", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0)
+		len = read(fd, line, sizeof(line) - 1);
+	while (len > 0 && line[len - 1] == '\0')
+		len--;
+	for (ssize_t i = 0; i < len; i++)
+		line[i] = line[i] == '\0' ? ' ' : line[i] < ' ' || line[i] > '~' ? '?' : line[i];
+	if (len > 0) {
+		line[len] = '\0';
+		return strdup(line);
+	}
+	return strdup("?");
+}
+
+static const char *exec_id_of(const struct container *c, pid_t pid)
+{
+	for (const struct process *p = c->processes; p; p = p->next)
+		if (p->state == PROCESS_RUNNING && p->pid == pid)
+			return p->exec_id;
+	return "";
+}
+
+static int add_listed(const struct container *c, const char *pid, Agent__ListResponse *response)
+{
+	Agent__ListedProcess *listed = malloc(sizeof(*listed));
+
+	if (!listed)
+		return -ENOMEM;
+	agent__listed_process__init(listed);
+	listed->pid = (uint32_t)strtoul(pid, NULL, 10);
+	listed->exec_id = strdup(exec_id_of(c, (pid_t)listed->pid));
+	listed->command = read_command(pid);
+	response->processes[response->n_processes++] = listed;
+	return listed->exec_id && listed->command ? 0 : -ENOMEM;
+}
+
+void container_list(const struct container *c, struct rpc_call *call)
+{
+	Agent__ListResponse *response = malloc(sizeof(*response));
+	CLEANUP(buf_done) struct buf pids = { 0 };
+	char *next;
+	int r = -ENOMEM;
+
+	if (response) {
+		agent__list_response__init(response);
+		response->processes = calloc(CONTAINER_PIDS_MAX, sizeof(*response->processes));
+		/* a container that has ended may have no group any more: that is an empty list */
+		r = !response->processes ? -ENOMEM : 0;
+	}
+	next = r == 0 && read_group(c, "cgroup.procs", &pids) == 0 ? (char *)pids.at : NULL;
+	for (const char *pid; r == 0 && (pid = strsep(&next, "\n"));)
+		if (pid[0] && response->n_processes < CONTAINER_PIDS_MAX)
+			r = add_listed(c, pid, response);
+	if (r == 0)
+		rpc_call_reply(call, &response->base);
+	else
+		rpc_call_fail(call, RPC_INTERNAL, "list: no memory left");
+	if (response)
+		agent__list_response__free_unpacked(response, NULL);
+}

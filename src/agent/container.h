@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * container - the containers of the pod: made from a specification and disks, deleted without a
+ * trace, and the processes in them found by name.
+ *
+ * A container is its first process (state/process.h); it has to have ended, or never begun, to be
+ * deleted. All answers to calls are given here, sooner or later.
+ */
+#ifndef AGENT_CONTAINER_H
+#define AGENT_CONTAINER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "agent/crun.h"
+#include "agent/layers.h"
+#include "agent/reaper.h"
+#include "rpc/conn.h"
+#include "sys/loop.h"
+#include "wire/proto/agent.pb-c.h"
+
+enum {
+	CONTAINER_MAX = 64,
+	CONTAINER_EXECS_MAX = 256,	/* of all containers, ended ones that were not deleted too */
+	CONTAINER_PIDS_MAX = 4096,	/* listed at once */
+	CONTAINER_DISK_TIMEOUT_MS = 10000,
+};
+
+struct process;
+
+/* What containers share. */
+struct container_table {
+	struct loop *loop;
+	struct reaper *reaper;
+	int sysfs_fd;			/* /sys */
+	int cgroup_fd;			/* the directory of all containers' groups */
+	int run_fd;			/* CONTAINER_DIR */
+	int dm_fd;
+	int uevent_fd;
+	struct loop_source *uevent_source;
+	struct container *containers;
+	size_t count;
+	size_t exec_count;
+	unsigned next_number;
+};
+
+#define CONTAINER_DIR "/run/casemate"
+
+struct container {
+	struct container *next;
+	struct container_table *table;
+	char id[SPEC_ID_MAX + 1];
+	char dir[sizeof(CONTAINER_DIR) + SPEC_ID_MAX + 1];
+	int dir_fd;
+	int root_fd;			/* the root file system, for lookups in it */
+	Agent__ContainerSpec *spec;
+	Agent__CreateContainerRequest *request;	/* while it is being made: its serials */
+	char hostname[SPEC_HOSTNAME_MAX + 1];
+	struct layers layers;
+	struct process *processes;	/* the first one last: its exec_id is "" */
+	bool is_going;			/* it can't be found any more, but its name is taken */
+	unsigned next_name;		/* of files in dir */
+	struct rpc_call *call;		/* that makes or deletes it */
+	struct loop_source *timer;
+	struct crun *crun;
+};
+
+/* Opens what containers need of the guest. */
+int container_table_init(struct container_table *table, struct loop *loop, struct reaper *reaper,
+			 struct err *err);
+
+/* Answers call when the container has been made, or couldn't be. */
+void container_create(struct container_table *table, struct rpc_call *call,
+		      Agent__CreateContainerRequest *take_request);
+
+/* Answers call when nothing of it is left. */
+void container_delete(struct container *container, struct rpc_call *call);
+
+/* NULL: there is none of that name. */
+struct container *container_find(struct container_table *table, const char *id);
+struct process *container_process(const struct container *container, const char *exec_id);
+
+/* To every process of the container. -ESRCH: there is none. */
+int container_kill(struct container *container, int signal, struct err *err);
+
+/* Answers call. */
+void container_list(const struct container *container, struct rpc_call *call);
+
+#endif

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "cli/target.h"
+
+/* Kills what still runs and waits for its end. */
+static int end_container(struct target *target, struct err *err)
+{
+	Task__KillRequest kill = TASK__KILL_REQUEST__INIT;
+	Task__WaitRequest wait = TASK__WAIT_REQUEST__INIT;
+
+	kill.id = target->name.container;
+	kill.signal = SIGKILL;
+	kill.all = true;
+	/* one that has ended already is as good */
+	if (client_call(&target->client, "Kill", &kill.base, NULL, NULL) < 0)
+		return 0;
+	wait.id = target->name.container;
+	return client_call(&target->client, "Wait", &wait.base, NULL, err);
+}
+
+static bool has_running(const Casemate__DescribeResponse *pod)
+{
+	for (size_t i = 0; i < pod->n_containers; i++)
+		if (strcmp(pod->containers[i]->status, "running") == 0)
+			return true;
+	return false;
+}
+
+static int delete_pod(struct target *target, bool force, struct err *err)
+{
+	Casemate__DescribeResponse *pod = NULL;
+	bool running;
+	int r;
+
+	r = client_describe(&target->client, &pod, err);
+	if (r < 0)
+		return r;
+	running = has_running(pod);
+	casemate__describe_response__free_unpacked(pod, NULL);
+	if (running && !force)
+		return err_set(err, -EBUSY, "pod '%s' has a running container: kill it, or use "
+			"--force", target->name.pod);
+	return client_shutdown(&target->client, err);
+}
+
+static int delete_container(struct target *target, bool force, struct err *err)
+{
+	Task__DeleteRequest request = TASK__DELETE_REQUEST__INIT;
+	int r;
+
+	if (force) {
+		r = end_container(target, err);
+		if (r < 0)
+			return r;
+	}
+	request.id = target->name.container;
+	return client_call(&target->client, "Delete", &request.base, NULL, err);
+}
+
+int cli_delete_main(int argc, char **argv)
+{
+	struct err err = { 0 };
+	int status = CLI_OK, r, first = 1;
+	bool force = false;
+
+	if (argc == 2 && strcmp(argv[1], "--help") == 0)
+		return cli_help("delete", NULL);
+	if (argc > 1 && (strcmp(argv[1], "--force") == 0 || strcmp(argv[1], "-f") == 0)) {
+		force = true;
+		first = 2;
+	}
+	if (first >= argc)
+		return cli_usage("delete", "a POD[/CONTAINER] is needed");
+	for (int i = first; i < argc; i++) {
+		CLEANUP(target_done) struct target target = { .client = { .run_fd = -1,
+									  .pod_fd = -1 } };
+
+		err = (struct err){ 0 };
+		r = target_open(argv[i], &target, &err);
+		if (r >= 0)
+			r = target.whole_pod ? delete_pod(&target, force, &err) :
+					       delete_container(&target, force, &err);
+		if (r < 0)
+			status = cli_fail("delete", &err, r == -EBUSY ? CLI_NO : cli_status(&err));
+	}
+	return status;
+}

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <signal.h>
+#include <string.h>
+#include <strings.h>
+
+#include "cli/cli.h"
+#include "cli/target.h"
+
+enum { SIGNAL_MAX = 64 };
+
+/* "9", "KILL", "SIGKILL", in either case. 0 if there is none such. */
+static uint32_t parse_signal(const char *text)
+{
+	uint64_t number;
+
+	if (text_parse_uint(text, SIGNAL_MAX, &number) == 0)
+		return (uint32_t)number;
+	if (strncasecmp(text, "SIG", 3) == 0)
+		text += 3;
+	for (int i = 1; i < NSIG; i++)
+		if (sigabbrev_np(i) && strcasecmp(sigabbrev_np(i), text) == 0)
+			return (uint32_t)i;
+	return 0;
+}
+
+int cli_kill_main(int argc, char **argv)
+{
+	CLEANUP(target_done) struct target target = { .client = { .run_fd = -1, .pod_fd = -1 } };
+	Task__KillRequest request = TASK__KILL_REQUEST__INIT;
+	struct err err = { 0 };
+	int r;
+
+	if (argc == 2 && strcmp(argv[1], "--help") == 0)
+		return cli_help("kill", NULL);
+	if (argc > 1 && strcmp(argv[1], "--all") == 0) {
+		request.all = true;
+		argv++;
+		argc--;
+	}
+	if (argc < 2 || argc > 3)
+		return cli_usage("kill", "a POD[/CONTAINER] is needed, and at most one signal");
+	request.signal = argc == 3 ? parse_signal(argv[2]) : SIGTERM;
+	if (request.signal == 0)
+		return cli_usage("kill", "'%s': not a signal", argv[2]);
+	r = target_open(argv[1], &target, &err);
+	if (r >= 0) {
+		request.id = target.name.container;
+		r = client_call(&target.client, "Kill", &request.base, NULL, &err);
+	}
+	return r < 0 ? cli_fail("kill", &err, cli_status(&err)) : CLI_OK;
+}

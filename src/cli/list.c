@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "cli/client.h"
+#include "cli/pods.h"
+
+static void print_pod(const Casemate__DescribeResponse *pod)
+{
+	for (size_t i = pod->n_containers; i > 0; i--) {
+		const Casemate__DescribedContainer *container = pod->containers[i - 1];
+
+		(void)printf("%-24s %-16s %-9s %4u  %s\n", pod->pod, container->name,
+			     container->status, container->exit_status, container->image);
+	}
+	if (pod->n_containers == 0)
+		(void)printf("%-24s %-16s %-9s %4s  %s\n", pod->pod, "-", "empty", "-", "-");
+}
+
+static int list(const struct config *config, json_t *array, struct err *err)
+{
+	CLEANUP(strv_done) struct strv names = { 0 };
+	int r;
+
+	r = pods_names(config, &names, err);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < names.len; i++) {
+		struct client client;
+		Casemate__DescribeResponse *pod = NULL;
+
+		/* one that ends meanwhile, or is dead and waits for `recover`, is not listed */
+		if (client_open(config, names.at[i], &client, NULL) >= 0 &&
+		    client_describe(&client, &pod, NULL) >= 0) {
+			if (array)
+				(void)json_array_append_new(array, pods_json(pod));
+			else
+				print_pod(pod);
+		}
+		if (pod)
+			casemate__describe_response__free_unpacked(pod, NULL);
+		client_done(&client);
+	}
+	return 0;
+}
+
+int cli_list_main(int argc, char **argv)
+{
+	bool as_json = argc == 2 && strcmp(argv[1], "--json") == 0;
+	CLEANUP(config_done) struct config config = { 0 };
+	struct err err = { 0 };
+	json_t *array;
+	int r;
+
+	if (argc == 2 && strcmp(argv[1], "--help") == 0)
+		return cli_help("list", NULL);
+	if (argc > 1 && !as_json)
+		return cli_usage("list", "'%s': not understood", argv[1]);
+	r = cli_config_load(NULL, 0, &config, &err);
+	if (r < 0)
+		return cli_fail("list", &err, cli_status(&err));
+	array = as_json ? json_array() : NULL;
+	if (!as_json)
+		(void)printf("%-24s %-16s %-9s %4s  %s\n", "POD", "CONTAINER", "STATUS", "EXIT",
+			     "IMAGE");
+	r = list(&config, array, &err);
+	if (r >= 0 && as_json && json_dumpf(array, stdout, JSON_INDENT(2)) == 0)
+		(void)putchar('\n');
+	json_decref(array);
+	return r < 0 ? cli_fail("list", &err, cli_status(&err)) : CLI_OK;
+}

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "cli/cli.h"
+
+static const struct cli_command commands[] = {
+	{ "run", "[FLAG...] IMAGE [-- COMMAND...]", "run a container in a VM of its own",
+	  cli_run_main },
+	{ "exec", "[FLAG...] POD[/CONTAINER] COMMAND...", "run a command in a running container",
+	  cli_exec_main },
+	{ "list", "[--json]", "the pods there are, and their containers", cli_list_main },
+	{ "state", "POD[/CONTAINER]", "all about one of them, as JSON", cli_state_main },
+	{ "ps", "POD[/CONTAINER]", "the processes in a container", cli_ps_main },
+	{ "logs", "[-f] POD[/CONTAINER]", "output of a detached container", cli_logs_main },
+	{ "kill", "[--all] POD[/CONTAINER] [SIGNAL]", "signal a container; SIGTERM if not said",
+	  cli_kill_main },
+	{ "delete", "[--force] POD[/CONTAINER]...", "remove what has ended", cli_delete_main },
+	{ "recover", "[--json]", "undo what dead pods have left", cli_recover_main },
+	{ "config", "show|keys|check", "the configuration in force, its keys, its files",
+	  cli_config_main },
+	{ "prepare", "", NULL, cli_prepare_main },
+};
+
+int cli_fail(const char *command, const struct err *err, int status)
+{
+	/* a code that came with the text is there already */
+	if (err->code == ERR_OTHER)
+		(void)fprintf(stderr, "casemate: %s: %s\n", command, err->msg);
+	else
+		(void)fprintf(stderr, "casemate: %s: %s (%s)\n", command, err->msg,
+			      err_code_name(err->code));
+	return status;
+}
+
+int cli_usage(const char *command, const char *fmt, ...)
+{
+	va_list ap;
+
+	(void)fprintf(stderr, "casemate: %s: ", command);
+	va_start(ap, fmt);
+	(void)vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	(void)fputs(" (usage)\n", stderr);
+	return CLI_USAGE;
+}
+
+void cli_note(const char *fmt, ...)
+{
+	va_list ap;
+
+	(void)fputs("casemate: ", stderr);
+	va_start(ap, fmt);
+	(void)vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	(void)fputc('\n', stderr);
+}
+
+int cli_status(const struct err *err)
+{
+	switch (err->code) {
+	case ERR_NO_SUCH_POD:
+	case ERR_NAME_TAKEN:
+		return CLI_NO;
+	case ERR_USAGE:
+	case ERR_CONFIG:
+	case ERR_UNSUPPORTED:
+		return CLI_USAGE;
+	default:
+		return CLI_HOST;
+	}
+}
+
+static const struct cli_command *find(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		if (strcmp(commands[i].name, name) == 0)
+			return &commands[i];
+	return NULL;
+}
+
+int cli_help(const char *command, const char *options)
+{
+	const struct cli_command *found = find(command);
+
+	(void)printf("usage: casemate %s %s\n%s, see casemate-%s(1)\n", found->name, found->usage,
+		     found->summary, found->name);
+	if (options)
+		(void)printf("\n%s", options);
+	return CLI_OK;
+}
+
+static int help(void)
+{
+	(void)puts("usage: casemate COMMAND [ARG...]\n"
+		   "Runs containers in a virtual machine of their own; see casemate(1).\n");
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		if (commands[i].summary)
+			(void)printf("  %-8s  %s\n", commands[i].name, commands[i].summary);
+	return CLI_OK;
+}
+
+static int unknown(const char *name)
+{
+	const char *names[ARRAY_SIZE(commands)], *near;
+	size_t count = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		if (commands[i].summary)
+			names[count++] = commands[i].name;
+	near = text_nearest(name, names, count);
+	if (near)
+		return cli_usage(name, "no such command: did you mean '%s'?", near);
+	return cli_usage(name, "no such command: `casemate --help` lists them");
+}
+
+int main(int argc, char **argv)
+{
+	const struct cli_command *command;
+	int status;
+
+	if (argc < 2) {
+		(void)help();
+		return CLI_USAGE;
+	}
+	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0)
+		return help();
+	if (strcmp(argv[1], "--version") == 0) {
+		(void)puts("casemate " CASEMATE_VERSION);
+		return CLI_OK;
+	}
+	command = find(argv[1]);
+	if (!command)
+		return unknown(argv[1]);
+	status = command->main(argc - 1, argv + 1);
+	if (fflush(stdout) != 0 && status == CLI_OK)
+		return CLI_HOST;
+	return status;
+}

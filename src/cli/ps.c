@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "cli/target.h"
+
+int cli_ps_main(int argc, char **argv)
+{
+	CLEANUP(target_done) struct target target = { .client = { .run_fd = -1, .pod_fd = -1 } };
+	Task__PidsRequest request = TASK__PIDS_REQUEST__INIT;
+	CLEANUP(buf_done) struct buf payload = { 0 };
+	Task__PidsResponse *response = NULL;
+	struct err err = { 0 };
+	int r;
+
+	if (argc == 2 && strcmp(argv[1], "--help") == 0)
+		return cli_help("ps", NULL);
+	if (argc != 2)
+		return cli_usage("ps", "one POD[/CONTAINER] is needed");
+	r = target_open(argv[1], &target, &err);
+	if (r >= 0) {
+		request.id = target.name.container;
+		r = client_call(&target.client, "Pids", &request.base, &payload, &err);
+	}
+	if (r < 0)
+		return cli_fail("ps", &err, cli_status(&err));
+	response = task__pids_response__unpack(NULL, payload.len, payload.at);
+	(void)puts("    PID COMMAND");
+	for (size_t i = 0; response && i < response->n_processes; i++) {
+		CLEANUP(buf_done) struct buf text = { 0 };
+		const Task__ProcessInfo *process = response->processes[i];
+
+		if (process->info)
+			(void)text_quote(&text, (struct bytes){ process->info->value.data,
+								process->info->value.len });
+		(void)printf("%7u %.*s\n", process->pid, (int)text.len, (const char *)text.at);
+	}
+	if (response)
+		task__pids_response__free_unpacked(response, NULL);
+	return CLI_OK;
+}

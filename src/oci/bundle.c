@@ -1,0 +1,579 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * How this works: each object of the document has a table of the names that are known in it and
+ * what reads them. A name that has no reader has to be empty. So nothing is passed over silently.
+ */
+#include "oci/bundle.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/macro.h"
+#include "oci/json.h"
+
+struct reader {
+	struct arena *arena;
+	struct oci_bundle *bundle;
+	uint64_t quota, period;
+	struct err *err;
+};
+
+struct rule {
+	const char *key;
+	int (*read)(struct reader *reader, const struct oci_json *at);
+};
+
+static int refuse(const struct reader *reader, const struct oci_json *at, const char *why)
+{
+	return oci_json_fail(at, ERR_UNSUPPORTED, -EOPNOTSUPP, reader->err, "%s", why);
+}
+
+static int read_object(struct reader *reader, const struct oci_json *at, const struct rule *rules,
+		       size_t rule_count)
+{
+	const char *key;
+	json_t *value;
+	int r;
+
+	if (!oci_json_is_there(at))
+		return 0;
+	r = oci_json_object(at, reader->err);
+	if (r < 0)
+		return r;
+	json_object_foreach(at->value, key, value) {
+		struct oci_json item = oci_json_get(at, key);
+		size_t i = 0;
+
+		while (i < rule_count && strcmp(rules[i].key, key) != 0)
+			i++;
+		if (i < rule_count)
+			r = rules[i].read(reader, &item);
+		else if (!oci_json_is_empty(&item))
+			r = refuse(reader, &item, "is not supported");
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static bool is_listed(const char *text, const char *const *list)
+{
+	for (; text && *list; list++) {
+		if (strcmp(*list, text) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* A list of strings, each out of allowed. */
+static int check_strings(struct reader *reader, const struct oci_json *at,
+			 const char *const *allowed, const char *why)
+{
+	size_t count;
+	int r;
+
+	r = oci_json_list(at, OCI_BUNDLE_LIST_MAX, &count, reader->err);
+	for (size_t i = 0; r == 0 && i < count; i++) {
+		struct oci_json item = oci_json_item(at, i);
+
+		if (!is_listed(json_string_value(item.value), allowed))
+			r = oci_json_fail(&item, ERR_UNSUPPORTED, -EOPNOTSUPP, reader->err,
+					  "'%.100s' %s", json_is_string(item.value) ?
+					  json_string_value(item.value) : "?", why);
+	}
+	return r;
+}
+
+static int accept(struct reader *reader, const struct oci_json *at)
+{
+	(void)reader;
+	(void)at;
+	return 0;
+}
+
+static int accept_bool(struct reader *reader, const struct oci_json *at)
+{
+	bool ignored;
+
+	return oci_json_bool(at, &ignored, reader->err);
+}
+
+/* The document itself. */
+
+static int read_version(struct reader *reader, const struct oci_json *at)
+{
+	const char *version = json_string_value(at->value);
+
+	if (!version || strncmp(version, "1.", 2) != 0)
+		return oci_json_fail(at, ERR_UNSUPPORTED, -EOPNOTSUPP, reader->err,
+				     "is not a version 1 of the runtime-spec");
+	return 0;
+}
+
+static int read_hostname(struct reader *reader, const struct oci_json *at)
+{
+	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				      "0123456789-._";
+	const char *name;
+	int r;
+
+	if (oci_json_is_empty(at))
+		return 0;
+	r = oci_json_string(reader->arena, at, OCI_HOSTNAME_MAX, &name, reader->err);
+	if (r < 0)
+		return r;
+	if (name[strspn(name, allowed)])
+		return oci_json_fail(at, ERR_IMAGE, -EINVAL, reader->err, "is not a host name");
+	reader->bundle->hostname = name;
+	return 0;
+}
+
+/* process */
+
+static int read_terminal(struct reader *reader, const struct oci_json *at)
+{
+	return oci_json_bool(at, &reader->bundle->terminal, reader->err);
+}
+
+static int read_args(struct reader *reader, const struct oci_json *at)
+{
+	return oci_json_strings(reader->arena, at, OCI_ARGS_MAX, OCI_STRING_MAX,
+				&reader->bundle->process.cmd, reader->err);
+}
+
+static int read_env(struct reader *reader, const struct oci_json *at)
+{
+	struct oci_strings *env = &reader->bundle->process.env;
+	int r;
+
+	r = oci_json_strings(reader->arena, at, OCI_ENV_MAX, OCI_STRING_MAX, env, reader->err);
+	for (size_t i = 0; r == 0 && i < env->count; i++) {
+		struct oci_json item = oci_json_item(at, i);
+
+		if (!oci_process_is_variable(env->at[i]))
+			r = oci_json_fail(&item, ERR_IMAGE, -EINVAL, reader->err,
+					  "is not NAME=VALUE");
+	}
+	return r;
+}
+
+static int read_cwd(struct reader *reader, const struct oci_json *at)
+{
+	const char **cwd = &reader->bundle->process.cwd;
+	int r;
+
+	r = oci_json_string(reader->arena, at, OCI_CWD_MAX, cwd, reader->err);
+	if (r == 0 && (*cwd)[0] != '/')
+		r = oci_json_fail(at, ERR_IMAGE, -EINVAL, reader->err, "is not an absolute path");
+	return r;
+}
+
+static int check_umask(struct reader *reader, const struct oci_json *at)
+{
+	uint64_t umask = 022;
+	int r;
+
+	r = oci_json_u64(at, 0, 0777, &umask, reader->err);
+	if (r == 0 && umask != 022)
+		r = refuse(reader, at, "is not 18, the only umask supported");
+	return r;
+}
+
+static int read_user(struct reader *reader, const struct oci_json *at)
+{
+	static const struct rule rules[] = {
+		{ "uid", accept }, { "gid", accept }, { "umask", check_umask },
+	};
+	struct oci_json uid = oci_json_get(at, "uid"), gid = oci_json_get(at, "gid");
+	uint64_t uid_value = 0, gid_value = 0;
+	int r;
+
+	r = read_object(reader, at, rules, ARRAY_SIZE(rules));
+	if (r < 0)
+		return r;
+	/* (uid_t)-1 means "leave it" to the kernel */
+	r = oci_json_u64(&uid, 0, UINT32_MAX - 1, &uid_value, reader->err);
+	if (r < 0)
+		return r;
+	r = oci_json_u64(&gid, 0, UINT32_MAX - 1, &gid_value, reader->err);
+	if (r < 0)
+		return r;
+	reader->bundle->process.user = arena_printf(reader->arena, "%u:%u", (uint32_t)uid_value,
+						    (uint32_t)gid_value);
+	return reader->bundle->process.user ? 0 : -ENOMEM;
+}
+
+static int check_capability_list(struct reader *reader, const struct oci_json *at)
+{
+	static const char *const allowed[] = {
+		"CAP_AUDIT_WRITE", "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_FSETID",
+		"CAP_KILL", "CAP_NET_BIND_SERVICE", "CAP_SETFCAP", "CAP_SETGID", "CAP_SETPCAP",
+		"CAP_SETUID", "CAP_SYS_CHROOT", NULL,
+	};
+
+	return check_strings(reader, at, allowed, "is not a capability containers here get");
+}
+
+static int check_capabilities(struct reader *reader, const struct oci_json *at)
+{
+	static const struct rule rules[] = {
+		{ "bounding", check_capability_list }, { "effective", check_capability_list },
+		{ "inheritable", check_capability_list }, { "permitted", check_capability_list },
+		{ "ambient", check_capability_list },
+	};
+
+	return read_object(reader, at, rules, ARRAY_SIZE(rules));
+}
+
+static int check_rlimits(struct reader *reader, const struct oci_json *at)
+{
+	size_t count;
+	int r;
+
+	r = oci_json_list(at, OCI_BUNDLE_LIST_MAX, &count, reader->err);
+	for (size_t i = 0; r == 0 && i < count; i++) {
+		struct oci_json item = oci_json_item(at, i);
+		const char *type = json_string_value(oci_json_get(&item, "type").value);
+		json_int_t hard = json_integer_value(oci_json_get(&item, "hard").value);
+		json_int_t soft = json_integer_value(oci_json_get(&item, "soft").value);
+
+		if (!type || strcmp(type, "RLIMIT_NOFILE") != 0 || hard != 1024 || soft != 1024)
+			r = refuse(reader, &item, "is a limit other than RLIMIT_NOFILE of 1024");
+	}
+	return r;
+}
+
+static int read_process(struct reader *reader, const struct oci_json *at)
+{
+	static const struct rule rules[] = {
+		{ "terminal", read_terminal }, { "consoleSize", accept }, { "user", read_user },
+		{ "args", read_args }, { "env", read_env }, { "cwd", read_cwd },
+		{ "capabilities", check_capabilities }, { "rlimits", check_rlimits },
+		{ "noNewPrivileges", accept_bool },
+	};
+	struct oci_json args = oci_json_get(at, "args"), cwd = oci_json_get(at, "cwd");
+	int r;
+
+	r = read_object(reader, at, rules, ARRAY_SIZE(rules));
+	if (r < 0)
+		return r;
+	if (oci_json_is_empty(&args))
+		return oci_json_fail(&args, ERR_IMAGE, -EINVAL, reader->err, "names no command");
+	if (oci_json_is_empty(&cwd))
+		return oci_json_fail(&cwd, ERR_IMAGE, -EINVAL, reader->err, "is missing");
+	return 0;
+}
+
+/* root */
+
+static int read_root_path(struct reader *reader, const struct oci_json *at)
+{
+	return oci_json_string(reader->arena, at, OCI_CWD_MAX, &reader->bundle->root_path,
+			       reader->err);
+}
+
+static int read_readonly(struct reader *reader, const struct oci_json *at)
+{
+	return oci_json_bool(at, &reader->bundle->read_only, reader->err);
+}
+
+static int read_root(struct reader *reader, const struct oci_json *at)
+{
+	static const struct rule rules[] = {
+		{ "path", read_root_path }, { "readonly", read_readonly },
+	};
+	int r;
+
+	r = read_object(reader, at, rules, ARRAY_SIZE(rules));
+	if (r < 0)
+		return r;
+	if (!reader->bundle->root_path || !reader->bundle->root_path[0])
+		return oci_json_fail(at, ERR_IMAGE, -EINVAL, reader->err, "has no path");
+	return 0;
+}
+
+/* mounts */
+
+static const struct {
+	const char *destination, *type;
+	const char *const options[9];
+} default_mounts[] = {
+	{ "/proc", "proc", { "nosuid", "noexec", "nodev" } },
+	{ "/dev", "tmpfs", { "nosuid", "noexec", "strictatime", "mode=755", "size=65536k" } },
+	{ "/dev/pts", "devpts", { "nosuid", "noexec", "newinstance", "ptmxmode=0666",
+				  "mode=0620", "mode=620", "gid=5" } },
+	{ "/dev/shm", "tmpfs", { "nosuid", "noexec", "nodev", "mode=1777", "size=65536k" } },
+	{ "/dev/mqueue", "mqueue", { "nosuid", "noexec", "nodev" } },
+	{ "/sys", "sysfs", { "nosuid", "noexec", "nodev", "ro" } },
+	{ "/sys/fs/cgroup", "cgroup", { "nosuid", "noexec", "nodev", "relatime", "ro", "rw" } },
+	{ "/sys/fs/cgroup", "cgroup2", { "nosuid", "noexec", "nodev", "relatime", "ro", "rw" } },
+};
+
+static int check_mount(struct reader *reader, const struct oci_json *at)
+{
+	static const struct rule rules[] = {
+		{ "destination", accept }, { "type", accept }, { "source", accept },
+		{ "options", accept },
+	};
+	struct oci_json options = oci_json_get(at, "options");
+	const char *to = json_string_value(oci_json_get(at, "destination").value);
+	const char *type = json_string_value(oci_json_get(at, "type").value);
+	int r;
+
+	r = oci_json_object(at, reader->err);
+	if (r < 0)
+		return r;
+	r = read_object(reader, at, rules, ARRAY_SIZE(rules));
+	if (r < 0)
+		return r;
+	if (!to || !type)
+		return oci_json_fail(at, ERR_IMAGE, -EINVAL, reader->err,
+				     "has no destination and type");
+	for (size_t i = 0; i < ARRAY_SIZE(default_mounts); i++) {
+		if (strcmp(default_mounts[i].destination, to) == 0 &&
+		    strcmp(default_mounts[i].type, type) == 0)
+			return check_strings(reader, &options, default_mounts[i].options,
+					     "is not an option of this mount that is supported");
+	}
+	return oci_json_fail(at, ERR_UNSUPPORTED, -EOPNOTSUPP, reader->err,
+			     "a mount of '%.60s' on '%.100s' is not there yet", type, to);
+}
+
+static int check_mounts(struct reader *reader, const struct oci_json *at)
+{
+	size_t count;
+	int r;
+
+	r = oci_json_list(at, OCI_BUNDLE_LIST_MAX, &count, reader->err);
+	for (size_t i = 0; r == 0 && i < count; i++) {
+		struct oci_json item = oci_json_item(at, i);
+
+		r = check_mount(reader, &item);
+	}
+	return r;
+}
+
+/* linux */
+
+static const char *const namespaces[] = {
+	"pid", "network", "ipc", "uts", "mount",	/* have to be there */
+	"cgroup", "user", NULL,				/* may be */
+};
+
+enum { NAMESPACES_NEEDED = 5 };
+
+static int check_namespaces(struct reader *reader, const struct oci_json *at)
+{
+	bool seen[ARRAY_SIZE(namespaces)] = { false };
+	size_t count;
+	int r;
+
+	r = oci_json_list(at, OCI_BUNDLE_LIST_MAX, &count, reader->err);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < count; i++) {
+		struct oci_json item = oci_json_item(at, i);
+		struct oci_json path = oci_json_get(&item, "path");
+		const char *type = json_string_value(oci_json_get(&item, "type").value);
+
+		if (!is_listed(type, namespaces))
+			return refuse(reader, &item, "is not a namespace that is supported");
+		if (!oci_json_is_empty(&path))
+			return refuse(reader, &path, "a namespace of the host can't be joined");
+		for (size_t n = 0; namespaces[n]; n++)
+			seen[n] = seen[n] || strcmp(namespaces[n], type) == 0;
+	}
+	for (size_t n = 0; n < NAMESPACES_NEEDED; n++) {
+		if (!seen[n])
+			return oci_json_fail(at, ERR_UNSUPPORTED, -EOPNOTSUPP, reader->err,
+					     "leaves out '%s': the host's can't be shared",
+					     namespaces[n]);
+	}
+	return 0;
+}
+
+/* `crun spec --rootless` maps one ID to 0; the IDs of the files are mapped when they are read. */
+static int check_mapping(struct reader *reader, const struct oci_json *at)
+{
+	size_t count;
+	int r;
+
+	r = oci_json_list(at, OCI_BUNDLE_LIST_MAX, &count, reader->err);
+	for (size_t i = 0; r == 0 && i < count; i++) {
+		struct oci_json item = oci_json_item(at, i);
+		json_int_t to = json_integer_value(oci_json_get(&item, "containerID").value);
+		json_int_t size = json_integer_value(oci_json_get(&item, "size").value);
+
+		if (count != 1 || to != 0 || size != 1)
+			r = refuse(reader, &item, "maps more than one ID to 0");
+	}
+	return r;
+}
+
+static int check_masked(struct reader *reader, const struct oci_json *at)
+{
+	static const char *const allowed[] = {
+		"/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys",
+		"/proc/latency_stats", "/proc/sched_debug", "/proc/scsi", "/proc/timer_list",
+		"/proc/timer_stats", "/sys/devices/virtual/powercap", "/sys/firmware",
+		"/sys/fs/selinux", NULL,
+	};
+
+	return check_strings(reader, at, allowed, "is not a path that can be masked here");
+}
+
+static int check_readonly_paths(struct reader *reader, const struct oci_json *at)
+{
+	static const char *const allowed[] = {
+		"/proc/asound", "/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys",
+		"/proc/sysrq-trigger", NULL,
+	};
+
+	return check_strings(reader, at, allowed, "is not a path that can be made read-only here");
+}
+
+static int read_memory_limit(struct reader *reader, const struct oci_json *at)
+{
+	/* -1 is the runtime-spec's "no limit" */
+	if (json_integer_value(at->value) == -1)
+		return 0;
+	return oci_json_u64(at, 0, INT64_MAX, &reader->bundle->memory_bytes, reader->err);
+}
+
+static int read_memory(struct reader *reader, const struct oci_json *at)
+{
+	static const struct rule rules[] = { { "limit", read_memory_limit } };
+
+	return read_object(reader, at, rules, ARRAY_SIZE(rules));
+}
+
+static int read_quota(struct reader *reader, const struct oci_json *at)
+{
+	if (json_integer_value(at->value) == -1)
+		return 0;
+	return oci_json_u64(at, 0, INT64_MAX / 1000, &reader->quota, reader->err);
+}
+
+static int read_period(struct reader *reader, const struct oci_json *at)
+{
+	return oci_json_u64(at, 0, 1000000, &reader->period, reader->err);
+}
+
+static int read_cpu(struct reader *reader, const struct oci_json *at)
+{
+	static const struct rule rules[] = { { "quota", read_quota }, { "period", read_period } };
+	uint64_t milli;
+	int r;
+
+	r = read_object(reader, at, rules, ARRAY_SIZE(rules));
+	if (r < 0)
+		return r;
+	if (reader->period == 0)
+		reader->period = 100000;	/* the kernel's default */
+	milli = (reader->quota * 1000 + reader->period - 1) / reader->period;
+	if (milli > OCI_CPU_MILLI_MAX)
+		return oci_json_fail(at, ERR_IMAGE_LIMIT, -E2BIG, reader->err,
+				     "asks for more than %d CPUs", OCI_CPU_MILLI_MAX / 1000);
+	reader->bundle->cpu_milli = (uint32_t)milli;
+	return 0;
+}
+
+static int read_pids_limit(struct reader *reader, const struct oci_json *at)
+{
+	uint64_t pids = 0;
+	int r;
+
+	if (json_integer_value(at->value) == -1)
+		return 0;
+	r = oci_json_u64(at, 0, OCI_PIDS_MAX, &pids, reader->err);
+	if (r == 0)
+		reader->bundle->pids = (uint32_t)pids;
+	return r;
+}
+
+static int read_pids(struct reader *reader, const struct oci_json *at)
+{
+	static const struct rule rules[] = { { "limit", read_pids_limit } };
+
+	return read_object(reader, at, rules, ARRAY_SIZE(rules));
+}
+
+/* Denying all is where every runtime begins; the default devices come back by themselves. */
+static int check_device_rules(struct reader *reader, const struct oci_json *at)
+{
+	static const struct rule rules[] = { { "allow", accept_bool }, { "access", accept } };
+	size_t count;
+	int r;
+
+	r = oci_json_list(at, OCI_BUNDLE_LIST_MAX, &count, reader->err);
+	for (size_t i = 0; r == 0 && i < count; i++) {
+		struct oci_json item = oci_json_item(at, i);
+		struct oci_json allow = oci_json_get(&item, "allow");
+		const char *access = json_string_value(oci_json_get(&item, "access").value);
+
+		if (json_is_true(allow.value) || !access || strcmp(access, "rwm") != 0)
+			r = refuse(reader, &item, "is a device rule other than denying all");
+		else
+			r = read_object(reader, &item, rules, ARRAY_SIZE(rules));
+	}
+	return r;
+}
+
+static int read_resources(struct reader *reader, const struct oci_json *at)
+{
+	static const struct rule rules[] = {
+		{ "memory", read_memory }, { "cpu", read_cpu }, { "pids", read_pids },
+		{ "devices", check_device_rules },
+	};
+
+	return read_object(reader, at, rules, ARRAY_SIZE(rules));
+}
+
+static int read_linux(struct reader *reader, const struct oci_json *at)
+{
+	static const struct rule rules[] = {
+		{ "resources", read_resources }, { "namespaces", check_namespaces },
+		{ "uidMappings", check_mapping }, { "gidMappings", check_mapping },
+		{ "maskedPaths", check_masked }, { "readonlyPaths", check_readonly_paths },
+	};
+	struct oci_json list = oci_json_get(at, "namespaces");
+	int r;
+
+	r = read_object(reader, at, rules, ARRAY_SIZE(rules));
+	if (r < 0)
+		return r;
+	/* an absent list asks for all of the host's: said like an incomplete one */
+	return check_namespaces(reader, &list);
+}
+
+int oci_bundle_parse(struct arena *arena, struct bytes text, const char *file,
+		     struct oci_bundle *ret_bundle, struct err *err)
+{
+	static const struct rule rules[] = {
+		{ "ociVersion", read_version }, { "process", read_process },
+		{ "root", read_root }, { "hostname", read_hostname }, { "mounts", check_mounts },
+		{ "annotations", accept }, { "linux", read_linux },
+	};
+	static const char *const needed[] = { "ociVersion", "process", "root", "linux" };
+	CLEANUP(oci_json_free) json_t *root = NULL;
+	struct oci_bundle bundle = { .hostname = "", .process = { .user = "0:0" } };
+	struct reader reader = { .arena = arena, .bundle = &bundle, .err = err };
+	struct oci_json doc;
+	int r;
+
+	r = oci_json_load(text, file, &root, err);
+	if (r < 0)
+		return r;
+	doc = oci_json_root(root, file);
+	r = read_object(&reader, &doc, rules, ARRAY_SIZE(rules));
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < ARRAY_SIZE(needed); i++) {
+		struct oci_json item = oci_json_get(&doc, needed[i]);
+
+		if (!oci_json_is_there(&item))
+			return oci_json_fail(&item, ERR_IMAGE, -EINVAL, err, "is missing");
+	}
+	*ret_bundle = bundle;
+	return 0;
+}

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "plan/plan.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+enum {
+	PLAN_MIB = 1 << 20,
+	PLAN_BLOCK_SECTORS = 4096 / 512,
+};
+
+const char *plan_accel_name(enum layout_accel accel)
+{
+	return accel == LAYOUT_KVM ? "kvm" : "tcg";
+}
+
+int plan_accel_choose(const char *wanted, const char *kvm_refusal, enum layout_accel *ret,
+		      struct err *err)
+{
+	if (strcmp(wanted, "tcg") == 0) {
+		*ret = LAYOUT_TCG;
+		return 0;
+	}
+	if (strcmp(wanted, "kvm") == 0 && kvm_refusal)
+		return err_coded(err, ERR_HOST, -ENODEV, "run a VM with KVM: %s", kvm_refusal);
+	if (strcmp(wanted, "kvm") != 0 && strcmp(wanted, "auto") != 0 && wanted[0] != '\0')
+		return err_coded(err, ERR_USAGE, -EINVAL,
+				 "choose an accelerator: '%s' is none of 'auto', 'kvm', 'tcg'", wanted);
+	*ret = kvm_refusal ? LAYOUT_TCG : LAYOUT_KVM;
+	return 0;
+}
+
+static int plan_vcpus(const struct plan_request *request, struct layout *layout, struct err *err)
+{
+	const uint32_t milli = request->cpu_milli ? request->cpu_milli : PLAN_CPU_MILLI;
+	const uint32_t vcpus = milli / 1000 + (milli % 1000 != 0);
+
+	if (vcpus > PLAN_VCPUS_MAX)
+		return err_coded(err, ERR_HOST, -ERANGE,
+				 "plan the VM: %u.%03u CPUs: a VM has %d at most", milli / 1000,
+				 milli % 1000, PLAN_VCPUS_MAX);
+	if (request->host_cpus && vcpus > request->host_cpus)
+		return err_coded(err, ERR_HOST, -ERANGE,
+				 "plan the VM: %u.%03u CPUs: this host has %u", milli / 1000,
+				 milli % 1000, request->host_cpus);
+	layout->vcpus = vcpus;
+	return 0;
+}
+
+static int plan_memory(const struct plan_request *request, struct layout *layout, struct err *err)
+{
+	const uint64_t bytes = request->memory_bytes ? request->memory_bytes
+						     : (uint64_t)PLAN_MEMORY_MIB * PLAN_MIB;
+	const uint64_t wanted = bytes / PLAN_MIB + (bytes % PLAN_MIB != 0);
+	const uint64_t host = request->host_memory_bytes / PLAN_MIB;
+	uint64_t all;
+
+	if (bytes < (uint64_t)PLAN_MEMORY_LEAST_MIB * PLAN_MIB)
+		return err_coded(err, ERR_USAGE, -ERANGE,
+				 "plan the VM: %llu bytes of memory: a container needs %d MiB at least",
+				 (unsigned long long)bytes, PLAN_MEMORY_LEAST_MIB);
+	if (wanted > PLAN_MEMORY_MOST_MIB)
+		return err_coded(err, ERR_HOST, -ERANGE,
+				 "plan the VM: %llu MiB of memory: a VM has %d MiB at most",
+				 (unsigned long long)wanted, PLAN_MEMORY_MOST_MIB);
+	all = wanted + PLAN_OVERHEAD_MIB + wanted / PLAN_OVERHEAD_SHARE;
+	if (host && all > host)
+		return err_coded(err, ERR_HOST, -ERANGE,
+				 "plan the VM: %llu MiB of memory, with the guest's own needs %llu: this host has %llu",
+				 (unsigned long long)wanted, (unsigned long long)all,
+				 (unsigned long long)host);
+	layout->memory_mib = (uint32_t)all;
+	return 0;
+}
+
+/*
+ * The guest's alone: nothing of the pod, the host or the accelerator is in it, since it is part of
+ * what a TEE measures. The kernel opens the base image itself, by dm-verity, before any program.
+ *
+ * reboot=t, panic=-1: what can't go on ends at once, by a triple fault, which QEMU (with
+ * -no-reboot) takes as its own end. no_timer_check: the check takes 100 ms or fails under load.
+ */
+static int plan_cmdline(const struct manifest *guest, struct layout *layout, struct err *err)
+{
+	const unsigned long long blocks = guest->base_data_blocks;
+	int len;
+
+	len = snprintf(layout->cmdline, sizeof(layout->cmdline),
+		       "root=/dev/dm-0 rootfstype=erofs ro rootwait init=/sbin/casemate-init "
+		       "dm-mod.waitfor=/dev/sda dm-mod.create=\"base,,,ro,0 %llu verity 1 /dev/sda "
+		       "/dev/sda 4096 4096 %llu %llu sha256 %s %s\" "
+		       "console=ttyS0 quiet panic=-1 reboot=t no_timer_check random.trust_cpu=on",
+		       blocks * PLAN_BLOCK_SECTORS, blocks,
+		       (unsigned long long)guest->base_hash_start, guest->base_root,
+		       guest->base_salt[0] ? guest->base_salt : "-");
+	if (len < 0 || (size_t)len >= sizeof(layout->cmdline))
+		return err_set(err, -E2BIG, "plan the VM: a kernel command line of %d bytes", len);
+	return 0;
+}
+
+/* Slots never change with what is asked for, so that an address in the guest means one thing. */
+static void plan_devices(struct layout *layout)
+{
+	static const struct layout_device devices[] = {
+		{ .kind = LAYOUT_SCSI, .slot = 1 },
+		{ .kind = LAYOUT_SERIAL, .slot = 2 },
+		{ .kind = LAYOUT_RNG, .slot = 3 },
+	};
+
+	memcpy(layout->devices, devices, sizeof(devices));
+	layout->device_count = sizeof(devices) / sizeof(devices[0]);
+	layout->disks[0] = (struct layout_disk){
+		.role = LAYOUT_ROLE_BASE, .lun = LAYOUT_LUN_BASE, .serial = LAYOUT_BASE_SERIAL,
+	};
+	layout->disk_count = 1;
+	layout->ports[0] = (struct layout_port){
+		.role = LAYOUT_ROLE_AGENT, .number = 1, .name = LAYOUT_AGENT_PORT,
+	};
+	layout->port_count = 1;
+}
+
+int plan_make(const struct plan_request *request, struct layout *ret, struct err *err)
+{
+	struct layout layout = { .accel = request->accel };
+	int r;
+
+	r = plan_vcpus(request, &layout, err);
+	if (r == 0)
+		r = plan_memory(request, &layout, err);
+	if (r == 0)
+		r = plan_cmdline(request->guest, &layout, err);
+	if (r < 0)
+		return r;
+	plan_devices(&layout);
+	*ret = layout;
+	return 0;
+}

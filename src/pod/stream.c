@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * How this works: output is pulled. Up to POD_STREAM_READS calls of ReadOutput are under way for
+ * a stream, each for at most POD_STREAM_READ bytes, and another is made only when what was read
+ * before has been written on: so at most POD_STREAM_WINDOW bytes of a stream are in flight or
+ * held here, however fast the container writes and however slowly the client reads. The agent
+ * answers in the order asked. A client that no longer reads loses the output; the container
+ * goes on.
+ *
+ * Input goes one WriteInput at a time: its answer says that the process's pipe has taken it.
+ */
+#include <errno.h>
+#include <unistd.h>
+
+#include "pod/pod_priv.h"
+#include "sys/pipe.h"
+#include "sys/sock.h"
+
+static void out_pull(struct pod_out *out);
+
+static void out_close(struct pod_out *out)
+{
+	out->source = loop_source_free(out->source);
+	if (out->fd >= 0)
+		(void)close(out->fd);
+	out->fd = -1;
+	buf_done(&out->pending);
+}
+
+/* Writes on what it can; true if nothing is left to write. */
+static bool out_flush(struct pod_out *out)
+{
+	ssize_t n;
+
+	if (out->log) {
+		logfile_add(out->log, buf_bytes(&out->pending));
+		buf_drop(&out->pending, out->pending.len);
+	}
+	while (out->pending.len && out->fd >= 0) {
+		n = sock_write(out->fd, out->pending.at, out->pending.len);
+		if (n == -EAGAIN)
+			return false;
+		if (n < 0) {
+			out_close(out);
+			break;
+		}
+		buf_drop(&out->pending, (size_t)n);
+	}
+	out->pending.len = 0;
+	return true;
+}
+
+/* All that was read is written on: asks for more, or lets the reader see the end. */
+static void out_next(struct pod_out *out)
+{
+	struct pod *pod = out->process->container->pod;
+
+	if (!out->eof) {
+		out_pull(out);
+		return;
+	}
+	out_close(out);
+	pod_settle(pod);
+}
+
+static void out_ready(void *data, uint32_t events)
+{
+	struct pod_out *out = data;
+
+	(void)events;
+	if (!out_flush(out))
+		return;
+	(void)loop_set(out->source, 0);
+	out_next(out);
+}
+
+static void out_arrived(struct pod_out *out, const Agent__ReadResponse *response)
+{
+	if (response->data.len &&
+	    buf_add(&out->pending, response->data.data, response->data.len) < 0)
+		out->eof = true;
+	if (response->eof)
+		out->eof = true;
+	if (!out_flush(out)) {
+		(void)loop_set(out->source, EPOLLOUT);
+		return;
+	}
+	out_next(out);
+}
+
+static void out_read_answered(struct pod_call *call, const struct rpc_reply *reply,
+			      Agent__Stream which)
+{
+	struct pod_process *process = pod_find_number(call->pod, call->number);
+	Agent__ReadResponse *response;
+	struct pod_out *out;
+
+	free(call);
+	if (!process)
+		return;
+	out = &process->out[which];
+	out->asked--;
+	response = reply->num == 0 ? agent__read_response__unpack(NULL, reply->payload.len,
+								  reply->payload.at) :
+				     NULL;
+	if (response && response->data.len <= POD_STREAM_READ) {
+		out_arrived(out, response);
+	} else {
+		/* The guest is gone, or broke its word: what is held is still written on. */
+		out->eof = true;
+		if (out->pending.len == 0)
+			out_next(out);
+	}
+	if (response)
+		agent__read_response__free_unpacked(response, NULL);
+}
+
+static void stdout_answered(void *data, const struct rpc_reply *reply)
+{
+	out_read_answered(data, reply, AGENT__STREAM__STDOUT);
+}
+
+static void stderr_answered(void *data, const struct rpc_reply *reply)
+{
+	out_read_answered(data, reply, AGENT__STREAM__STDERR);
+}
+
+static void out_pull(struct pod_out *out)
+{
+	struct pod_process *process = out->process;
+	Agent__ReadRequest request = AGENT__READ_REQUEST__INIT;
+
+	request.id = process->container->id;
+	request.exec_id = process->exec_id;
+	request.stream = out->which;
+	request.max = POD_STREAM_READ;
+	while (!out->eof && out->asked < POD_STREAM_READS) {
+		out->asked++;
+		pod_call_agent(process, "ReadOutput", &request.base,
+			       out->which == AGENT__STREAM__STDOUT ? stdout_answered :
+								     stderr_answered,
+			       NULL, NULL);
+	}
+}
+
+static void input_closed(void *data, const struct rpc_reply *reply)
+{
+	(void)reply;
+	free(data);
+}
+
+void pod_stream_close_input(struct pod_process *process)
+{
+	Agent__ProcessRef request = AGENT__PROCESS_REF__INIT;
+	struct pod_in *in = &process->in;
+
+	in->source = loop_source_free(in->source);
+	if (in->fd >= 0)
+		(void)close(in->fd);
+	in->fd = -1;
+	/* A write under way is first: its answer comes back here. */
+	if (in->closed || in->busy)
+		return;
+	in->closed = true;
+	request.id = process->container->id;
+	request.exec_id = process->exec_id;
+	pod_call_agent(process, "CloseInput", &request.base, input_closed, NULL, NULL);
+}
+
+static void input_written(void *data, const struct rpc_reply *reply)
+{
+	struct pod_call *call = data;
+	struct pod_process *process = pod_find_number(call->pod, call->number);
+
+	free(call);
+	if (!process)
+		return;
+	process->in.busy = false;
+	if (reply->num < 0 || process->in.fd < 0)
+		pod_stream_close_input(process);
+	else
+		(void)loop_set(process->in.source, EPOLLIN);
+}
+
+static void in_ready(void *data, uint32_t events)
+{
+	Agent__WriteRequest request = AGENT__WRITE_REQUEST__INIT;
+	uint8_t bytes[POD_STREAM_READ];
+	struct pod_in *in = data;
+	ssize_t n;
+
+	(void)events;
+	n = sock_read(in->fd, bytes, sizeof(bytes));
+	if (n == -EAGAIN)
+		return;
+	if (n <= 0) {
+		pod_stream_close_input(in->process);
+		return;
+	}
+	(void)loop_set(in->source, 0);
+	in->busy = true;
+	request.id = in->process->container->id;
+	request.exec_id = in->process->exec_id;
+	request.data.data = bytes;
+	request.data.len = (size_t)n;
+	pod_call_agent(in->process, "WriteInput", &request.base, input_written, NULL, NULL);
+}
+
+static int open_out(struct pod_out *out, const char *path, struct err *err)
+{
+	struct loop *loop = out->process->container->pod->opts.loop;
+	int r;
+
+	if (!path || !path[0])
+		return 0;
+	r = pipe_open_write(path, &out->fd, err);
+	if (r < 0)
+		return err_wrap(err, r, "connect the output");
+	r = loop_add(loop, out->fd, 0, out_ready, out, &out->source);
+	return r < 0 ? err_num(err, r, "watch '%s'", path) : 0;
+}
+
+int pod_stream_open(struct pod_process *process, const struct pod_io *io, struct logfile *log,
+		    struct err *err)
+{
+	struct loop *loop = process->container->pod->opts.loop;
+	int r;
+
+	process->out[0].log = log;
+	process->out[1].log = log;
+	r = open_out(&process->out[0], io->out, err);
+	if (r < 0)
+		return r;
+	r = open_out(&process->out[1], io->terminal ? NULL : io->err, err);
+	if (r < 0)
+		return r;
+	if (!io->in || !io->in[0])
+		return 0;
+	r = pipe_open_read(io->in, &process->in.fd, err);
+	if (r < 0)
+		return err_wrap(err, r, "connect the input");
+	r = loop_add(loop, process->in.fd, 0, in_ready, &process->in, &process->in.source);
+	return r < 0 ? err_num(err, r, "watch '%s'", io->in) : 0;
+}
+
+bool pod_stream_is_drained(const struct pod_process *process)
+{
+	for (int i = 0; i < POD_STREAMS; i++)
+		if (!process->out[i].eof || process->out[i].pending.len)
+			return false;
+	return true;
+}
+
+void pod_stream_start(struct pod_process *process)
+{
+	process->out[0].eof = false;
+	process->out[1].eof = process->terminal;
+	out_pull(&process->out[0]);
+	if (!process->terminal)
+		out_pull(&process->out[1]);
+	if (process->in.source)
+		(void)loop_set(process->in.source, EPOLLIN);
+	else
+		pod_stream_close_input(process);
+}
+
+void pod_stream_close(struct pod_process *process)
+{
+	for (int i = 0; i < POD_STREAMS; i++) {
+		process->out[i].eof = true;
+		out_close(&process->out[i]);
+	}
+	process->in.source = loop_source_free(process->in.source);
+	if (process->in.fd >= 0)
+		(void)close(process->in.fd);
+	process->in.fd = -1;
+}

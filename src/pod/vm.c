@@ -1,0 +1,320 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * How this works: pod_boot() leases what QEMU needs, starts it, connects the agent's port and
+ * says hello; the first of these to happen ends the boot: the agent's answer, the deadline,
+ * QEMU's end. From then on, and until pod_end(), the VM ending, or its agent breaking the
+ * protocol, ends every process in it. on_end is always told from a turn of its own, when nobody
+ * is in the middle of using the pod.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "pod/pod_priv.h"
+#include "sys/host.h"
+#include "sys/sock.h"
+
+enum {
+	HELLO_VERSION = 1,
+	ENTROPY_BYTES = 32,
+	CONSOLE_LINES = 12,
+	SPAWN_FDS = 16,
+	LOCK_TARGET = 31,		/* QEMU holds it open and knows nothing of it */
+};
+
+static void tell_end(void *data)
+{
+	struct pod *pod = data;
+
+	pod->ending = loop_source_free(pod->ending);
+	pod->opts.on_end(pod->opts.data);
+}
+
+/* Once QEMU is gone, and again for everybody who asks for the end after that. */
+static void schedule_end(struct pod *pod)
+{
+	if (!pod->ending && (!pod->vmm || pod->qemu_gone))
+		(void)loop_timer(pod->opts.loop, 0, tell_end, pod, &pod->ending);
+}
+
+static void boot_over(struct pod *pod, const struct pod_result *result)
+{
+	pod_done_fn *done = pod->boot_done;
+
+	pod->deadline = loop_source_free(pod->deadline);
+	pod->boot_done = NULL;
+	if (done)
+		done(pod->boot_data, result);
+}
+
+/* One line that says what ended the VM, and the last ones of its console under it. */
+static void set_why(struct pod *pod, const char *why)
+{
+	CLEANUP(buf_done) struct buf text = { 0 };
+	CLEANUP(buf_done) struct buf tail = { 0 };
+
+	if (pod->why)
+		return;
+	if (pod->vmm && vmm_stderr_tail(pod->vmm, CONSOLE_LINES, &tail) == 0 && tail.len)
+		(void)buf_addf(&text, "%s\nQEMU said last:\n%.*s", why, (int)tail.len, tail.at);
+	tail.len = 0;
+	if (pod->vmm && vmm_console_tail(pod->vmm, CONSOLE_LINES, &tail) == 0 && tail.len)
+		(void)buf_addf(&text, "%s\nthe guest's console said last:\n%.*s",
+			       text.len ? "" : why, (int)tail.len, tail.at);
+	while (text.len && text.at[text.len - 1] == '\n')
+		text.len--;
+	pod->why = text.len ? strndup((const char *)text.at, text.len) : strdup(why);
+}
+
+void pod_vm_lost(struct pod *pod, const char *why)
+{
+	struct pod_result result = { .num = -ECONNABORTED, .code = ERR_GUEST_GONE };
+	struct rpc_conn *agent = pod->agent;
+	struct pod_container *container, *next;
+	bool booting = pod->state == POD_BOOTING;
+	struct pod_process *exec;
+
+	if (pod->state == POD_ENDED)
+		return;
+	(void)state_pod_next(pod->state, POD_GONE, &pod->state);
+	if (why)
+		set_why(pod, why);
+	pod->agent = NULL;
+	(void)rpc_conn_free(agent);
+	if (pod->vmm)
+		vmm_stop(pod->vmm);
+	result.code = booting ? ERR_GUEST_BOOT : ERR_GUEST_GONE;
+	result.text = pod->why ? pod->why : "the pod was ended";
+	boot_over(pod, &result);
+	for (container = pod->containers; container; container = next) {
+		next = container->next;
+		if (container->creation) {
+			pod_creation_fail(container->creation, &result);
+			continue;
+		}
+		for (exec = container->execs; exec; exec = exec->next)
+			pod_process_ended(exec, 137, host_realtime_ns());
+		pod_process_ended(&container->first, 137, host_realtime_ns());
+	}
+	schedule_end(pod);
+}
+
+static void vm_exited(void *data, int status)
+{
+	struct pod *pod = data;
+	char why[96];
+
+	(void)snprintf(why, sizeof(why), "the VM ended by itself (QEMU's status is %d)", status);
+	pod->qemu_gone = true;
+	pod_vm_lost(pod, why);
+	schedule_end(pod);
+}
+
+static void vm_event(void *data, const struct vmm_event *event)
+{
+	struct pod *pod = data;
+
+	if (event->kind == VMM_READY)
+		pod_phase(pod, "qemu");
+	else if (event->kind == VMM_PORT_OPENED)
+		pod_phase(pod, "kernel");
+	else if (event->kind == VMM_PANICKED)
+		pod_vm_lost(pod, "the guest's kernel panicked");
+	else if (event->kind == VMM_SHUTDOWN && strcmp(event->detail, "guest-shutdown") == 0)
+		set_why(pod, "the guest shut down");
+	else if (event->kind == VMM_BROKEN)
+		set_why(pod, "QEMU's monitor broke off");
+}
+
+static const struct vmm_events events = { .on_event = vm_event, .on_exit = vm_exited };
+
+static void agent_closed(void *data, struct rpc_conn *conn)
+{
+	struct pod *pod = data;
+
+	(void)conn;
+	pod_vm_lost(pod, "the guest's agent broke the protocol, or ended");
+}
+
+static void deadline_passed(void *data)
+{
+	struct pod *pod = data;
+	char why[128];
+
+	(void)snprintf(why, sizeof(why), "the guest did not come up in %u s (phase: %s)",
+		       pod->vm->start_timeout_ms / 1000,
+		       pod->phase_count && strcmp(pod->phases[pod->phase_count - 1].name,
+						  "kernel") == 0 ? "agent" : "kernel");
+	pod_vm_lost(pod, why);
+}
+
+static void hello_answered(void *data, const struct rpc_reply *reply)
+{
+	Agent__HelloResponse *response;
+	struct pod *pod = data;
+
+	if (pod->state != POD_BOOTING)
+		return;
+	response = reply->num == 0 ? agent__hello_response__unpack(NULL, reply->payload.len,
+								   reply->payload.at) :
+				     NULL;
+	if (!response || response->version != HELLO_VERSION) {
+		pod_vm_lost(pod, "the guest's agent did not answer as an agent does");
+	} else {
+		(void)snprintf(pod->kernel, sizeof(pod->kernel), "%s", response->kernel);
+		(void)state_pod_next(pod->state, POD_HELLO, &pod->state);
+		pod_phase(pod, "agent");
+		boot_over(pod, &(struct pod_result){ 0 });
+	}
+	if (response)
+		agent__hello_response__free_unpacked(response, NULL);
+}
+
+static int say_hello(struct pod *pod, int take_fd, struct err *err)
+{
+	Agent__HelloRequest request = AGENT__HELLO_REQUEST__INIT;
+	uint8_t entropy[ENTROPY_BYTES];
+	int r;
+
+	r = rpc_conn_new(pod->opts.loop, take_fd,
+			 &(struct rpc_conn_opts){ .data = pod, .on_close = agent_closed },
+			 &pod->agent);
+	if (r < 0)
+		return err_num(err, r, "connect the agent's port");
+	r = host_random(entropy, sizeof(entropy));
+	if (r < 0)
+		return err_num(err, r, "get random bytes");
+	request.version = HELLO_VERSION;
+	request.time_ns = host_realtime_ns();
+	request.entropy.data = entropy;
+	request.entropy.len = sizeof(entropy);
+	r = rpc_conn_call(pod->agent, POD_AGENT, "Hello", 0, &request.base, hello_answered, pod);
+	return r < 0 ? err_num(err, r, "call the agent") : 0;
+}
+
+static int start_qemu(struct pod *pod, const int *fds, size_t fd_count, int agent_fd,
+		      struct err *err)
+{
+	struct spawn_fd table[SPAWN_FDS];
+	struct spawn_request spawn = {
+		.argv = pod->vm->argv,
+		.fds = table,
+		.isolate = true,
+		.die_with_parent = true,
+	};
+	int lock_fd, r;
+
+	if (fd_count != pod->vm->n_targets || fd_count + 2 > SPAWN_FDS)
+		return err_set(err, -EPROTO, "start QEMU: %zu descriptors for %zu", fd_count,
+			       pod->vm->n_targets);
+	for (size_t i = 0; i < fd_count; i++)
+		table[spawn.fd_count++] = (struct spawn_fd){ fds[i], (int)pod->vm->targets[i] };
+	table[spawn.fd_count++] = (struct spawn_fd){ agent_fd, (int)pod->vm->agent_target };
+	if (pod->vm->uid_count && geteuid() == 0) {
+		r = lease_uid(pod->opts.lease, pod->vm->uid_first, pod->vm->uid_count, &pod->uid,
+			      err);
+		if (r < 0)
+			return r;
+		spawn.uid = pod->uid;
+		spawn.gid = pod->uid;
+		spawn.set_ids = true;
+	}
+	r = lease_process(pod->opts.lease, "qemu", &lock_fd, err);
+	if (r < 0)
+		return r;
+	table[spawn.fd_count++] = (struct spawn_fd){ lock_fd, LOCK_TARGET };
+	return vmm_start(pod->opts.loop,
+			 &(struct vmm_opts){ .spawn = &spawn,
+					     .qmp_target = (int)pod->vm->qmp_target,
+					     .console_target = (int)pod->vm->console_target,
+					     .events = &events,
+					     .data = pod },
+			 &pod->vmm, err);
+}
+
+static int boot(struct pod *pod, const int *fds, size_t fd_count, struct err *err)
+{
+	int pair[2], r;
+
+	r = sock_pair(SOCK_STREAM | SOCK_NONBLOCK, pair);
+	if (r < 0)
+		return err_num(err, r, "make the agent's socket");
+	r = start_qemu(pod, fds, fd_count, pair[1], err);
+	(void)close(pair[1]);
+	if (r < 0) {
+		(void)close(pair[0]);
+		return r;
+	}
+	pod_phase(pod, "lease");
+	r = say_hello(pod, pair[0], err);
+	if (r < 0)
+		return r;
+	r = loop_timer(pod->opts.loop, pod->vm->start_timeout_ms, deadline_passed, pod,
+		       &pod->deadline);
+	return r < 0 ? err_num(err, r, "set the deadline") : 0;
+}
+
+void pod_boot(struct pod *pod, Casemate__Vm *vm, const int *fds, size_t fd_count,
+	      pod_done_fn *done, void *data)
+{
+	struct err err = { 0 };
+	int r;
+
+	r = state_pod_next(pod->state, POD_BOOT, &pod->state);
+	if (r < 0) {
+		err_set(&err, r, "start the VM of pod '%s': it has %s", pod->name,
+			r == -ESHUTDOWN ? "ended" : "been started before");
+		pod_done_err(done, data, &err);
+		return;
+	}
+	pod->vm = vm;
+	pod->boot_done = done;
+	pod->boot_data = data;
+	r = boot(pod, fds, fd_count, &err);
+	if (r >= 0)
+		return;
+	err_wrap(&err, r, "start the VM of pod '%s'", pod->name);
+	pod->boot_done = NULL;
+	(void)state_pod_next(pod->state, POD_GONE, &pod->state);
+	if (pod->vmm)
+		vmm_stop(pod->vmm);
+	schedule_end(pod);
+	pod_done_err(done, data, &err);
+}
+
+void pod_end(struct pod *pod)
+{
+	if (pod->state != POD_ENDED)
+		pod_vm_lost(pod, NULL);
+	else
+		schedule_end(pod);
+}
+
+bool pod_owner_gone(struct pod *pod, const void *owner)
+{
+	struct pod_container *container;
+
+	if (pod->first_owner == owner) {
+		pod_end(pod);
+		return true;
+	}
+	for (container = pod->containers; container; container = container->next) {
+		struct pod_process *exec;
+
+		if (container->first.owner == owner)
+			pod_kill(pod, container->id, "", SIGKILL, true, NULL, NULL);
+		for (exec = container->execs; exec; exec = exec->next)
+			if (exec->owner == owner)
+				pod_kill(pod, container->id, exec->exec_id, SIGKILL, false, NULL,
+					 NULL);
+	}
+	return false;
+}
+
+bool pod_is_removable(const struct pod *pod)
+{
+	return pod->removable;
+}

@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "emit/qemu.h"
+#include "plan/plan.h"
+
+static const struct manifest guest = {
+	.version = "1", .kernel_file = "vmlinux", .base_file = "base.img", .base_data_blocks = 1000,
+	.base_hash_start = 1000,
+	.base_root = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff",
+};
+
+static struct layout planned(enum layout_accel accel)
+{
+	struct layout layout;
+
+	assert_int_equal(plan_make(&(struct plan_request){ .guest = &guest, .accel = accel,
+							   .cpu_milli = 2000 }, &layout, NULL), 0);
+	return layout;
+}
+
+static void emitted(const struct layout *layout, struct emit_qemu *ret)
+{
+	struct err err = { 0 };
+
+	if (emit_qemu(layout, "/usr/bin/qemu-system-x86_64", ret, &err) < 0)
+		fail_msg("%s", err.msg);
+}
+
+static void text_of(const struct emit_qemu *emit, struct buf *ret)
+{
+	for (size_t i = 0; i < emit->argv.len; i++)
+		assert_int_equal(buf_addf(ret, "%s\n", emit->argv.at[i]), 0);
+	for (size_t i = 0; i < emit->fd_count; i++)
+		assert_int_equal(buf_addf(ret, "role %d at %d\n", (int)emit->fds[i].role,
+					  emit->fds[i].target), 0);
+}
+
+/* With UPDATE_GOLDEN=1 the file is written instead. */
+static void is_golden(enum layout_accel accel, const char *name)
+{
+	const struct layout layout = planned(accel);
+	CLEANUP(emit_qemu_done) struct emit_qemu emit = { 0 };
+	CLEANUP(buf_done) struct buf text = { 0 };
+	const char *dir = getenv("TEST_DATA");
+	char path[4096], golden[16384];
+	size_t len;
+	FILE *file;
+
+	emitted(&layout, &emit);
+	text_of(&emit, &text);
+	(void)snprintf(path, sizeof(path), "%s/%s", dir ? dir : "tests/data", name);
+	if (getenv("UPDATE_GOLDEN")) {
+		file = fopen(path, "w");
+		assert_non_null(file);
+		assert_int_equal(fwrite(text.at, 1, text.len, file), text.len);
+		assert_int_equal(fclose(file), 0);
+	}
+	file = fopen(path, "r");
+	if (!file)
+		fail_msg("open '%s'", path);
+	len = fread(golden, 1, sizeof(golden) - 1, file);
+	golden[len] = '\0';
+	assert_int_equal(fclose(file), 0);
+	assert_int_equal(buf_add(&text, "", 1), 0);
+	assert_string_equal((const char *)text.at, golden);
+}
+
+static void arguments_are_the_recorded_ones(void **state)
+{
+	(void)state;
+	is_golden(LAYOUT_TCG, "qemu-tcg.argv");
+	is_golden(LAYOUT_KVM, "qemu-kvm.argv");
+}
+
+static bool has(const struct emit_qemu *emit, const char *option, const char *value)
+{
+	for (size_t i = 1; i + 1 < emit->argv.len; i++) {
+		if (strcmp(emit->argv.at[i], option) == 0 &&
+		    (!value || strcmp(emit->argv.at[i + 1], value) == 0))
+			return true;
+	}
+	return false;
+}
+
+static void sandbox_denies_every_class(void **state)
+{
+	for (enum layout_accel accel = LAYOUT_TCG; accel <= LAYOUT_KVM; accel++) {
+		const struct layout layout = planned(accel);
+		CLEANUP(emit_qemu_done) struct emit_qemu emit = { 0 };
+
+		(void)state;
+		emitted(&layout, &emit);
+		assert_true(has(&emit, "-sandbox", "on,obsolete=deny,elevateprivileges=deny,"
+				"spawn=deny,resourcecontrol=deny"));
+		assert_true(has(&emit, "-nodefaults", NULL));
+		assert_true(has(&emit, "-no-user-config", NULL));
+		assert_true(has(&emit, "-no-reboot", NULL));
+	}
+}
+
+/* A path in an argument is one that a descriptor of the table stands behind. */
+static void names_no_file_of_the_host(void **state)
+{
+	const struct layout layout = planned(LAYOUT_KVM);
+	CLEANUP(emit_qemu_done) struct emit_qemu emit = { 0 };
+
+	(void)state;
+	emitted(&layout, &emit);
+	for (size_t i = 1; i < emit.argv.len; i++) {
+		const char *at = emit.argv.at[i];
+
+		if (strcmp(emit.argv.at[i - 1], "-append") == 0)
+			continue;
+		while ((at = strchr(at, '/'))) {
+			int target;
+
+			assert_true(sscanf(at, "/proc/self/fd/%d", &target) == 1 ||
+				    sscanf(at, "/dev/fdset/%d", &target) == 1);
+			assert_true(target >= EMIT_TARGET_FIRST &&
+				    target < EMIT_TARGET_FIRST + LAYOUT_ROLES);
+			at += strcspn(at, ",");
+		}
+	}
+}
+
+/* QEMU closes a descriptor that is in a set and is also named elsewhere. */
+static void each_descriptor_is_named_one_way(void **state)
+{
+	const struct layout layout = planned(LAYOUT_KVM);
+	CLEANUP(emit_qemu_done) struct emit_qemu emit = { 0 };
+
+	(void)state;
+	emitted(&layout, &emit);
+	assert_int_equal(emit.fd_count, LAYOUT_ROLES);
+	for (size_t i = 0; i < emit.fd_count; i++) {
+		char in_set[32], by_proc[32], as_is[16];
+		int ways = 0;
+
+		(void)snprintf(in_set, sizeof(in_set), "fd=%d,set=%d", emit.fds[i].target,
+			       emit.fds[i].target);
+		(void)snprintf(by_proc, sizeof(by_proc), "/proc/self/fd/%d", emit.fds[i].target);
+		(void)snprintf(as_is, sizeof(as_is), ",fd=%d", emit.fds[i].target);
+		for (size_t j = 1; j < emit.argv.len; j++) {
+			ways += strcmp(emit.argv.at[j], in_set) == 0;
+			ways += strcmp(emit.argv.at[j], by_proc) == 0;
+			ways += strstr(emit.argv.at[j], as_is) != NULL;
+		}
+		assert_int_equal(ways, 1);
+		assert_int_equal(emit.fds[i].target, emit_target(emit.fds[i].role));
+		assert_true(i == 0 || emit.fds[i].target > emit.fds[i - 1].target);
+	}
+}
+
+static void options_are_in_order(void **state)
+{
+	const struct layout layout = planned(LAYOUT_TCG);
+	CLEANUP(emit_qemu_done) struct emit_qemu emit = { 0 };
+	const char *before = "";
+
+	(void)state;
+	emitted(&layout, &emit);
+	for (size_t i = 1; i < emit.argv.len; i++) {
+		if (emit.argv.at[i][0] != '-')
+			continue;
+		assert_true(strcmp(before, emit.argv.at[i]) <= 0);
+		before = emit.argv.at[i];
+	}
+}
+
+static void without_kvm_there_is_no_descriptor_for_it(void **state)
+{
+	const struct layout layout = planned(LAYOUT_TCG);
+	CLEANUP(emit_qemu_done) struct emit_qemu emit = { 0 };
+
+	(void)state;
+	emitted(&layout, &emit);
+	for (size_t i = 0; i < emit.fd_count; i++)
+		assert_int_not_equal(emit.fds[i].role, LAYOUT_ROLE_KVM);
+	assert_int_equal(emit.fd_count, LAYOUT_ROLES - 1);
+}
+
+static void refuses_a_layout_that_no_vm_has(void **state)
+{
+	struct emit_qemu emit = { 0 };
+	struct layout layout;
+
+	(void)state;
+	layout = planned(LAYOUT_TCG);
+	layout.vcpus = 0;
+	assert_int_equal(emit_qemu(&layout, "q", &emit, NULL), -EINVAL);
+	layout = planned(LAYOUT_TCG);
+	layout.devices[1].slot = layout.devices[0].slot;
+	assert_int_equal(emit_qemu(&layout, "q", &emit, NULL), -EINVAL);
+	layout = planned(LAYOUT_TCG);
+	layout.devices[layout.device_count - 1].slot = 31;
+	assert_int_equal(emit_qemu(&layout, "q", &emit, NULL), -EINVAL);
+	layout = planned(LAYOUT_TCG);
+	layout.disk_count = LAYOUT_DISKS_MAX + 1;
+	assert_int_equal(emit_qemu(&layout, "q", &emit, NULL), -EINVAL);
+	layout = planned(LAYOUT_TCG);	/* a comma would be another property */
+	(void)snprintf(layout.disks[0].serial, sizeof(layout.disks[0].serial), "a,b");
+	assert_int_equal(emit_qemu(&layout, "q", &emit, NULL), -EINVAL);
+	assert_null(emit.argv.at);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(arguments_are_the_recorded_ones),
+		cmocka_unit_test(sandbox_denies_every_class),
+		cmocka_unit_test(names_no_file_of_the_host),
+		cmocka_unit_test(each_descriptor_is_named_one_way),
+		cmocka_unit_test(options_are_in_order),
+		cmocka_unit_test(without_kvm_there_is_no_descriptor_for_it),
+		cmocka_unit_test(refuses_a_layout_that_no_vm_has),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "plan/plan.h"
+
+#define MIB (1ull << 20)
+
+static const struct manifest guest = {
+	.version = "1", .kernel_file = "vmlinux", .base_file = "base.img", .base_data_blocks = 1000,
+	.base_hash_start = 1001, .base_root = "00ff",
+};
+
+static struct layout made(struct plan_request request)
+{
+	struct layout layout;
+	struct err err = { 0 };
+
+	request.guest = &guest;
+	if (plan_make(&request, &layout, &err) < 0)
+		fail_msg("%s", err.msg);
+	return layout;
+}
+
+static void refuses(struct plan_request request, enum err_code code, const char *reason)
+{
+	struct layout layout;
+	struct err err = { 0 };
+
+	request.guest = &guest;
+	assert_int_equal(plan_make(&request, &layout, &err), -ERANGE);
+	assert_int_equal(err.code, code);
+	if (!strstr(err.msg, reason))
+		fail_msg("'%s' does not say '%s'", err.msg, reason);
+}
+
+static void gives_defaults(void **state)
+{
+	const struct layout layout = made((struct plan_request){ .accel = LAYOUT_KVM });
+
+	(void)state;
+	assert_int_equal(layout.vcpus, 1);
+	assert_int_equal(layout.memory_mib, 512 + 128 + 8);
+	assert_int_equal(layout.accel, LAYOUT_KVM);
+}
+
+static void rounds_cpus_up(void **state)
+{
+	(void)state;
+	assert_int_equal(made((struct plan_request){ .cpu_milli = 1 }).vcpus, 1);
+	assert_int_equal(made((struct plan_request){ .cpu_milli = 1000 }).vcpus, 1);
+	assert_int_equal(made((struct plan_request){ .cpu_milli = 1001 }).vcpus, 2);
+	assert_int_equal(made((struct plan_request){ .cpu_milli = 2500, .host_cpus = 3 }).vcpus, 3);
+	assert_int_equal(made((struct plan_request){ .cpu_milli = 255000 }).vcpus, PLAN_VCPUS_MAX);
+}
+
+static void refuses_cpus_that_are_not_there_with_numbers(void **state)
+{
+	(void)state;
+	refuses((struct plan_request){ .cpu_milli = 2500, .host_cpus = 2 }, ERR_HOST,
+		"2.500 CPUs: this host has 2");
+	refuses((struct plan_request){ .cpu_milli = 255001 }, ERR_HOST, "255.001 CPUs: a VM has 255");
+	refuses((struct plan_request){ .cpu_milli = UINT32_MAX, .host_cpus = 2 }, ERR_HOST, "at most");
+}
+
+static void adds_what_the_guest_needs_itself(void **state)
+{
+	(void)state;
+	assert_int_equal(made((struct plan_request){ .memory_bytes = 4 * MIB }).memory_mib, 132);
+	assert_int_equal(made((struct plan_request){ .memory_bytes = 4 * MIB + 1 }).memory_mib, 133);
+	assert_int_equal(made((struct plan_request){ .memory_bytes = 6400 * MIB }).memory_mib,
+			 6400 + 128 + 100);
+	assert_int_equal(made((struct plan_request){ .memory_bytes = PLAN_MEMORY_MOST_MIB * MIB })
+				 .memory_mib,
+			 PLAN_MEMORY_MOST_MIB + 128 + PLAN_MEMORY_MOST_MIB / 64);
+}
+
+static void refuses_memory_that_is_too_little_or_not_there(void **state)
+{
+	(void)state;
+	refuses((struct plan_request){ .memory_bytes = 4 * MIB - 1 }, ERR_USAGE,
+		"4194303 bytes of memory: a container needs 4 MiB at least");
+	refuses((struct plan_request){ .memory_bytes = PLAN_MEMORY_MOST_MIB * MIB + 1 }, ERR_HOST,
+		"8388609 MiB of memory: a VM has 8388608 MiB at most");
+	refuses((struct plan_request){ .memory_bytes = UINT64_MAX }, ERR_HOST, "at most");
+	refuses((struct plan_request){ .memory_bytes = 1024 * MIB, .host_memory_bytes = 1167 * MIB },
+		ERR_HOST, "1024 MiB of memory, with the guest's own needs 1168: this host has 1167");
+	assert_int_equal(made((struct plan_request){ .memory_bytes = 1024 * MIB,
+						     .host_memory_bytes = 1168 * MIB }).memory_mib,
+			 1168);
+}
+
+static void command_line_is_the_guests_alone(void **state)
+{
+	const struct layout small = made((struct plan_request){ .accel = LAYOUT_TCG });
+	const struct layout large = made((struct plan_request){ .accel = LAYOUT_KVM,
+								.cpu_milli = 64000,
+								.memory_bytes = 4096 * MIB });
+
+	(void)state;
+	assert_string_equal(small.cmdline, large.cmdline);
+	assert_non_null(strstr(small.cmdline, "root=/dev/dm-0 rootfstype=erofs ro "));
+	assert_non_null(strstr(small.cmdline, "init=/sbin/casemate-init"));
+	assert_non_null(strstr(small.cmdline,
+			       "dm-mod.create=\"base,,,ro,0 8000 verity 1 /dev/sda /dev/sda 4096 4096 "
+			       "1000 1001 sha256 00ff -\" "));
+}
+
+static void command_line_has_the_salt(void **state)
+{
+	struct manifest salted = guest;
+	struct layout layout;
+
+	(void)state;
+	(void)snprintf(salted.base_salt, sizeof(salted.base_salt), "abcd");
+	assert_int_equal(plan_make(&(struct plan_request){ .guest = &salted }, &layout, NULL), 0);
+	assert_non_null(strstr(layout.cmdline, "sha256 00ff abcd\" "));
+}
+
+/* The longest of everything that a manifest may have still fits, so -E2BIG stays a check. */
+static void longest_command_line_fits(void **state)
+{
+	struct manifest longest = guest;
+	struct layout layout;
+
+	(void)state;
+	memset(longest.base_root, 'f', sizeof(longest.base_root) - 1);
+	memset(longest.base_salt, 'f', sizeof(longest.base_salt) - 1);
+	longest.base_data_blocks = longest.base_hash_start = MANIFEST_BLOCKS_MAX;
+	assert_int_equal(plan_make(&(struct plan_request){ .guest = &longest }, &layout, NULL), 0);
+}
+
+static void same_request_gives_the_same_bytes(void **state)
+{
+	struct layout one, two;
+
+	(void)state;
+	memset(&one, 0x55, sizeof(one));
+	memset(&two, 0xaa, sizeof(two));
+	assert_int_equal(plan_make(&(struct plan_request){ .guest = &guest }, &one, NULL), 0);
+	assert_int_equal(plan_make(&(struct plan_request){ .guest = &guest }, &two, NULL), 0);
+	assert_int_equal(one.device_count, two.device_count);
+	assert_string_equal(one.cmdline, two.cmdline);
+	for (size_t i = 0; i < one.device_count; i++) {
+		assert_int_equal(one.devices[i].slot, two.devices[i].slot);
+		assert_int_equal(one.devices[i].kind, two.devices[i].kind);
+		assert_true(one.devices[i].slot >= 1 && one.devices[i].slot <= 30);
+		assert_true(i == 0 || one.devices[i].slot > one.devices[i - 1].slot);
+	}
+}
+
+static void chooses_an_accelerator(void **state)
+{
+	enum layout_accel accel = LAYOUT_KVM;
+	struct err err = { 0 };
+
+	(void)state;
+	assert_int_equal(plan_accel_choose("auto", "it hangs", &accel, NULL), 0);
+	assert_int_equal(accel, LAYOUT_TCG);
+	assert_int_equal(plan_accel_choose("auto", NULL, &accel, NULL), 0);
+	assert_int_equal(accel, LAYOUT_KVM);
+	assert_int_equal(plan_accel_choose("tcg", NULL, &accel, NULL), 0);
+	assert_int_equal(accel, LAYOUT_TCG);
+	assert_int_equal(plan_accel_choose("kvm", NULL, &accel, NULL), 0);
+	assert_int_equal(accel, LAYOUT_KVM);
+	assert_int_equal(plan_accel_choose("", "it hangs", &accel, NULL), 0);
+	assert_string_equal(plan_accel_name(accel), "tcg");
+	assert_int_equal(plan_accel_choose("kvm", "it hangs", &accel, &err), -ENODEV);
+	assert_int_equal(err.code, ERR_HOST);
+	assert_string_equal(err.msg, "run a VM with KVM: it hangs");
+	assert_int_equal(plan_accel_choose("hvf", NULL, &accel, &err), -EINVAL);
+	assert_int_equal(err.code, ERR_USAGE);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(gives_defaults),
+		cmocka_unit_test(rounds_cpus_up),
+		cmocka_unit_test(refuses_cpus_that_are_not_there_with_numbers),
+		cmocka_unit_test(adds_what_the_guest_needs_itself),
+		cmocka_unit_test(refuses_memory_that_is_too_little_or_not_there),
+		cmocka_unit_test(command_line_is_the_guests_alone),
+		cmocka_unit_test(command_line_has_the_salt),
+		cmocka_unit_test(longest_command_line_fits),
+		cmocka_unit_test(same_request_gives_the_same_bytes),
+		cmocka_unit_test(chooses_an_accelerator),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
