@@ -37,11 +37,12 @@ static void on_reply(void *data, const struct rpc_reply *reply)
 /* As it is, or, led by an odd byte, behind sound headers and the start of a sound body. */
 static void send_input(struct loop *loop, int fd, struct bytes in)
 {
-	static const char *const starts[] = { "\x0a\1s\x12\1m", "\x0a\2\x08" };
+	static const char *const starts[] = { "\x0a\1s\x12\1m\x1a", "\x0a\2\x08" };
 	bool framed = in.len > 0 && in.at[0] % 2;
 
 	for (size_t n; in.len > 3; in.at += n, in.len -= n) {
-		uint8_t type = in.at[3] % 2, start = (uint8_t)strlen(starts[type]), len = in.at[1] / 2;
+		uint8_t type = in.at[3] % 2, len = in.at[1] / 2;
+		uint8_t start = (uint8_t)strlen(starts[type]);
 		uint8_t header[10] = { [3] = start + len, [7] = in.at[2], [8] = type + 1 };
 
 		n = framed && 4u + len < in.len ? 4u + len : in.len;

@@ -24,6 +24,13 @@ enum { COMMAND_MAX = 256, GROUP_FILE_MAX = 1 << 20 };
 
 static void try_create(struct container *c, bool is_last);
 
+enum rpc_status container_status(int num)
+{
+	if (num == -ESRCH || num == -EBADMSG || num == -E2BIG)
+		return RPC_INVALID_ARGUMENT;
+	return rpc_errno_status(num);
+}
+
 static void on_uevent(void *data, uint32_t events)
 {
 	struct container_table *table = data;
@@ -171,9 +178,7 @@ static void end_create(struct container *c, int num, const char *message)
 		rpc_call_reply(call, NULL);
 	} else {
 		free_container(c);
-		/* a user that isn't in the image is a mistake in the request */
-		rpc_call_fail(call, num == -ESRCH ? RPC_INVALID_ARGUMENT : rpc_errno_status(num),
-			      message);
+		rpc_call_fail(call, container_status(num), message);
 	}
 }
 
@@ -222,10 +227,13 @@ static int check_request(struct container_table *table,
 	r = spec_open(text, &spec, err);
 	if (r < 0)
 		return r;
-	if (request->n_serials != spec->n_layers || strlen(request->pod) > SPEC_HOSTNAME_MAX) {
-		r = err_set(err, -EINVAL, "create '%s': %zu disks for %zu layers, or too long a "
-					  "pod name", request->id, request->n_serials,
-			    spec->n_layers);
+	if (request->n_serials != spec->n_layers)
+		r = err_set(err, -EINVAL, "create '%s': %zu disks for %zu layers", request->id,
+			    request->n_serials, spec->n_layers);
+	else if (!spec_id_is_valid(request->pod) || strlen(request->pod) > SPEC_HOSTNAME_MAX)
+		r = err_set(err, -EINVAL, "create '%s': a pod's name has 1 to %d of "
+					  "[a-zA-Z0-9_.-]", request->id, SPEC_HOSTNAME_MAX);
+	if (r < 0) {
 		agent__container_spec__free_unpacked(spec, NULL);
 		return r;
 	}
@@ -242,13 +250,15 @@ void container_create(struct container_table *table, struct rpc_call *call,
 	int r;
 
 	r = check_request(table, take_request, &spec, &err);
-	if (r == 0)
+	if (r == 0) {
 		c = calloc(1, sizeof(*c));
+		r = c ? 0 : err_num(&err, -ENOMEM, "create '%s'", take_request->id);
+	}
 	if (!c) {
 		agent__create_container_request__free_unpacked(take_request, NULL);
 		if (spec)
 			agent__container_spec__free_unpacked(spec, NULL);
-		rpc_call_fail(call, r < 0 ? rpc_errno_status(r) : RPC_INTERNAL, err.msg);
+		rpc_call_fail(call, container_status(r), err.msg);
 		return;
 	}
 	c->table = table;
@@ -300,7 +310,7 @@ void container_delete(struct container *c, struct rpc_call *call)
 	c->is_going = true;
 	c->call = call;
 	/* crun knows nothing of one that never ran, or has cleaned up itself */
-	if (!first->ended_ns)
+	if (!first->was_run)
 		on_deleted(c, 0, "");
 	else if (crun_start(&request, &c->crun, &err) < 0)
 		on_deleted(c, 1, err.msg);

@@ -16,6 +16,7 @@
 #include "agent/layers.h"
 #include "agent/reaper.h"
 #include "rpc/conn.h"
+#include "rpc/status.h"
 #include "sys/loop.h"
 #include "wire/proto/agent.pb-c.h"
 
@@ -64,6 +65,9 @@ struct container {
 	struct loop_source *timer;
 	struct crun *crun;
 };
+
+/* As rpc_errno_status(); what is wrong with a request, or isn't in the image, is the caller's. */
+enum rpc_status container_status(int num);
 
 /* Opens what containers need of the guest. */
 int container_table_init(struct container_table *table, struct loop *loop, struct reaper *reaper,

@@ -55,6 +55,9 @@ static int mount_layer(const struct layers *layers, dev_t verity, const char *at
 	(void)snprintf(node, sizeof(node), "/dev/dm-%u", minor(verity));
 	r = fsmount_make("erofs", (struct fsmount_option[]){ { "source", node }, { "ro", NULL } }, 2,
 		       MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV, &mount_fd, err);
+	if (r == -EIO)
+		return err_set(err, r, "open its file system: its disk can't be read, or holds "
+				       "something else than its root hash says");
 	if (r < 0)
 		return r;
 	if (mkdirat(layers->dir_fd, at, 0700) < 0)

@@ -244,11 +244,12 @@ static void on_crun(void *data, uint32_t status, const char *said)
 	int r = 0;
 
 	p->crun = NULL;
-	if (status == 0)
+	p->was_run = status == 0;
+	if (p->was_run)
 		r = adopt(p, &err);
 	remove_files(p);
 	reaper_unmark(p->container->table->reaper);
-	if (status != 0)
+	if (!p->was_run)
 		fail_start(p, crun_status_code(said), said[0] ? said : "crun said nothing");
 	else if (r < 0)
 		abandon(p, &err);

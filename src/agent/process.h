@@ -28,7 +28,8 @@ struct process {
 	int tty_fd;
 	pid_t pid;
 	uint32_t status;
-	int64_t ended_ns;
+	int64_t ended_ns;		/* 0: it never ran, or still does */
+	bool was_run;			/* crun knows of it */
 	struct rpc_call *waits[PROCESS_WAITS_MAX];
 	size_t wait_count;
 	/* While it is being started. */

@@ -165,8 +165,7 @@ static void on_exec(void *data, struct rpc_call *call, struct bytes payload)
 	else
 		r = process_new(c, request, &p, &err);
 	if (r < 0) {
-		rpc_call_fail(call, r == -ESRCH ? RPC_INVALID_ARGUMENT : rpc_errno_status(r),
-			      err.msg);
+		rpc_call_fail(call, container_status(r), err.msg);
 		return;
 	}
 	p->next = c->processes;

@@ -200,7 +200,7 @@ int session_open(struct session *session, struct client *client, const char *id,
 struct called {
 	bool done;
 	int num;
-	char text[sizeof(((struct err *)0)->msg) * 4];
+	char text[RPC_MESSAGE_MAX + 1];
 };
 
 static void on_called(void *data, const struct rpc_reply *reply)

@@ -281,7 +281,6 @@ static int copy_data(struct build *build, struct err *err)
 
 static int copy_entries(struct build *build, struct err *err)
 {
-	static const char malformed[] = "Ignoring malformed";
 	struct image_entry entry;
 	struct archive_entry *from;
 	const char *warning;
@@ -290,9 +289,9 @@ static int copy_entries(struct build *build, struct err *err)
 	while ((r = archive_read_next_header(build->tar, &from)) != ARCHIVE_EOF) {
 		if (r != ARCHIVE_OK && r != ARCHIVE_WARN)
 			return fail(build, build->tar, err);
-		/* names that are not of this locale are no cause for alarm, lost attributes are */
-		warning = r == ARCHIVE_WARN ? archive_error_string(build->tar) : NULL;
-		if (warning && strncmp(warning, malformed, sizeof(malformed) - 1) == 0)
+		/* names it can't convert are as wanted; all else it warns of has lost something */
+		warning = archive_error_string(build->tar);
+		if (r == ARCHIVE_WARN && (!warning || !strstr(warning, "can't be converted")))
 			return fail(build, build->tar, err);
 		r = read_entry(build, from, &entry, err);
 		if (r == 0)

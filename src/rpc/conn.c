@@ -20,6 +20,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "sys/sock.h"
 #include "wire/ttrpc.h"
 
@@ -273,29 +274,38 @@ static int conn_request(struct rpc_conn *conn, const struct ttrpc_frame *frame)
 	return 0;
 }
 
-/* What a peer says may end up on a terminal. */
-static void copy_printable(char text[static RPC_MESSAGE_MAX + 1], struct bytes message)
+/* What a peer says may end up on a terminal: lines are kept, and nothing that moves a cursor. */
+static int copy_printable(struct buf *text, struct bytes message)
 {
-	size_t len = message.len < RPC_MESSAGE_MAX ? message.len : RPC_MESSAGE_MAX;
+	size_t len = message.len < RPC_MESSAGE_MAX ? message.len : RPC_MESSAGE_MAX, start = 0;
+	int r = 0;
 
-	for (size_t i = 0; i < len; i++)
-		text[i] = message.at[i] >= ' ' && message.at[i] <= '~' ? (char)message.at[i] : '?';
-	text[len] = '\0';
+	for (size_t i = 0; i <= len && r == 0; i++) {
+		if (i < len && message.at[i] != '\n')
+			continue;
+		r = text_quote(text, (struct bytes){ message.at + start, i - start });
+		if (r == 0 && i < len)
+			r = buf_add(text, "\n", 1);
+		start = i + 1;
+	}
+	return r < 0 ? r : buf_add(text, "", 1);
 }
 
 static int conn_response(struct rpc_conn *conn, const struct ttrpc_frame *frame)
 {
 	struct pending *pending = pending_find(conn, frame->stream);
+	CLEANUP(buf_done) struct buf text = { 0 };
 	struct ttrpc_response response;
-	char text[RPC_MESSAGE_MAX + 1];
 
 	if (ttrpc_response_parse(frame->body, &response) < 0)
 		return -EPROTO;
 	if (!pending)
 		return 0;	/* too late an answer */
-	copy_printable(text, response.message);
+	if (response.message.len && copy_printable(&text, response.message) < 0)
+		return -ENOMEM;
 	pending_end(pending, &(struct rpc_reply){
-		.num = response.code ? -EREMOTEIO : 0, .code = response.code, .message = text,
+		.num = response.code ? -EREMOTEIO : 0, .code = response.code,
+		.message = text.len ? (const char *)text.at : "",
 		.payload = response.payload });
 	return 0;
 }

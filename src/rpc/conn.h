@@ -50,7 +50,7 @@ enum {
 	RPC_QUEUE_MAX = 256 << 10,	/* bytes not sent yet at which we stop taking on more */
 	RPC_BUFFER_KEPT = 128 << 10,	/* an empty buffer that is larger is given back */
 	RPC_CALLS_DEFAULT = 256,
-	RPC_MESSAGE_MAX = 511,		/* of a status; the rest is cut off */
+	RPC_MESSAGE_MAX = 4095,		/* bytes of a status' words; the rest is cut off */
 };
 
 struct rpc_conn;
@@ -77,7 +77,7 @@ struct rpc_conn_opts {
 struct rpc_reply {
 	int num;		/* 0; -EREMOTEIO: a status; -ETIMEDOUT; -EPIPE: no connection */
 	int32_t code;		/* the status' code: one of enum rpc_status or any other */
-	const char *message;	/* its words, all printable ASCII; never NULL */
+	const char *message;	/* its words, fit for a terminal, in lines; never NULL */
 	struct bytes payload;	/* if num is 0; unchecked */
 };
 

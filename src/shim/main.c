@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -28,6 +29,7 @@
 
 enum {
 	NOBODY_CAME_MS = 30000,
+	MMAP_FROM = 128 << 10,
 };
 
 #define SOCKET_NAME "shim.sock"
@@ -206,6 +208,8 @@ static int start(const struct args *args, struct err *err)
 		(void)printf("unix://%s/pods/%s/" SOCKET_NAME "\n", path, args->id);
 		return 0;
 	}
+	/* what a large message needed goes back when it is over */
+	(void)mallopt(M_MMAP_THRESHOLD, MMAP_FROM);
 	(void)signal(SIGPIPE, SIG_IGN);
 	(void)signal(SIGHUP, SIG_IGN);
 	(void)signal(SIGINT, SIG_IGN);

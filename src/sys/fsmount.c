@@ -10,19 +10,18 @@
 #include "base/macro.h"
 
 /* The kernel queues what it has to say at the context's descriptor: "e overlay: ...\n". */
-static int fail_with_log(int fs_fd, const char *type, const char *key, struct err *err)
+static int fail_with_log(int fs_fd, const char *type, const char *step, struct err *err)
 {
 	int num = -errno;
 	char said[256];
 	ssize_t got;
 
-	err_num(err, num, "mount '%s': set '%s'", type, key);
 	got = read(fs_fd, said, sizeof(said) - 1);
 	if (got <= 2)
-		return num;
+		return err_num(err, num, "mount %s: %s", type, step);
 	said[got] = '\0';
 	said[strcspn(said, "\n")] = '\0';
-	return err_set(err, num, "mount '%s': set '%s': %s", type, key, said + 2);
+	return err_set(err, num, "mount %s: %s: %s", type, step, said + 2);
 }
 
 int fsmount_make(const char *type, const struct fsmount_option *options, size_t count, unsigned attrs,
@@ -33,7 +32,7 @@ int fsmount_make(const char *type, const struct fsmount_option *options, size_t 
 
 	fs_fd = fsopen(type, FSOPEN_CLOEXEC);
 	if (fs_fd < 0)
-		return err_sys(err, "mount '%s'", type);
+		return err_sys(err, "mount %s", type);
 	for (size_t i = 0; i < count; i++) {
 		const struct fsmount_option *o = &options[i];
 
@@ -43,10 +42,10 @@ int fsmount_make(const char *type, const struct fsmount_option *options, size_t 
 			return fail_with_log(fs_fd, type, o->key, err);
 	}
 	if (fsconfig(fs_fd, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
-		return fail_with_log(fs_fd, type, "create", err);
+		return fail_with_log(fs_fd, type, "open it", err);
 	fd = fsmount(fs_fd, FSMOUNT_CLOEXEC, attrs);
 	if (fd < 0)
-		return fail_with_log(fs_fd, type, "mount", err);
+		return fail_with_log(fs_fd, type, "make a mount", err);
 	*ret_fd = fd;
 	return 0;
 }

@@ -22,23 +22,28 @@ enum {
 	KVM_PDPT = 0x2000,
 	KVM_PD = 0x3000,
 	KVM_CODE = 0x4000,
+	KVM_CPUID_MAX = 256,		/* the kernel's own limit */
 	KVM_PORT = 0xe9,
-	KVM_TOKEN = 'K',
+	KVM_HALF = 0x25,
 	KVM_REAP_MS = 20,	/* for a killed child; one that stays longer is left to init */
 	KVM_STATUS_DONE = 42,	/* the child's, so that no accident looks like success */
 };
 
 /*
- * What a kernel does first, in 64-bit mode with paging: reload the page tables, write and read a
- * model-specific register, ask for the processor's name. There are kernels whose KVM emulates single
- * instructions of real mode, and then lets every true guest hang.
+ * What a kernel does first, in 64-bit mode with paging (reload the page tables, read and write a
+ * model-specific register, ask for the processor's name), and then a sum in SSE2. There are kernels
+ * whose KVM runs an unknown guest in the kernel's instruction emulator, gets through all the first,
+ * and lets every true guest hang later; the emulator knows no SSE2 arithmetic.
  *
  *	mov %cr3, %rax; mov %rax, %cr3; mov $0xc0000080, %ecx; rdmsr; wrmsr; xor %eax, %eax; cpuid
- *	mov $TOKEN, %al; out %al, $PORT; hlt; jmp .
+ *	mov $HALF, %eax; movd %eax, %xmm0; paddd %xmm0, %xmm0; movd %xmm0, %eax
+ *	out %al, $PORT; hlt; jmp .
  */
 static const uint8_t kvm_guest[] = {
 	0x0f, 0x20, 0xd8, 0x0f, 0x22, 0xd8, 0xb9, 0x80, 0x00, 0x00, 0xc0, 0x0f, 0x32, 0x0f, 0x30,
-	0x31, 0xc0, 0x0f, 0xa2, 0xb0, KVM_TOKEN, 0xe6, KVM_PORT, 0xf4, 0xeb, 0xfe,
+	0x31, 0xc0, 0x0f, 0xa2,
+	0xb8, KVM_HALF, 0, 0, 0, 0x66, 0x0f, 0x6e, 0xc0, 0x66, 0x0f, 0xfe, 0xc0, 0x66, 0x0f, 0x7e, 0xc0,
+	0xe6, KVM_PORT, 0xf4, 0xeb, 0xfe,
 };
 
 static const char *const kvm_texts[] = {
@@ -118,6 +123,22 @@ static bool kvm_cpu_has_flag(int proc_fd)
 	return kvm_cpuinfo_has_flag((struct bytes){ text, len });
 }
 
+/* The processor is what KVM can offer: without the bit for 64-bit mode there is no such mode. */
+static int kvm_child_name(int kvm_fd, int vcpu_fd)
+{
+	struct kvm_cpuid2 *cpuid;
+
+	/* Never freed: the child ends soon. */
+	cpuid = calloc(1, sizeof(*cpuid) + KVM_CPUID_MAX * sizeof(cpuid->entries[0]));
+	if (!cpuid)
+		return -ENOMEM;
+	cpuid->nent = KVM_CPUID_MAX;
+	if (ioctl(kvm_fd, KVM_GET_SUPPORTED_CPUID, cpuid) < 0 ||
+	    ioctl(vcpu_fd, KVM_SET_CPUID2, cpuid) < 0)
+		return -errno;
+	return 0;
+}
+
 /* 64-bit mode, at the start of its code; the tables map the first 2 MiB of addresses to themselves. */
 static int kvm_child_set(int vcpu_fd, uint64_t *memory)
 {
@@ -136,7 +157,7 @@ static int kvm_child_set(int vcpu_fd, uint64_t *memory)
 		return -errno;
 	sregs.cr0 = 0x80010033;				/* PG, WP, NE, ET, MP, PE */
 	sregs.cr3 = KVM_PML4;
-	sregs.cr4 = 0x20;				/* PAE */
+	sregs.cr4 = 0x220;				/* OSFXSR, PAE */
 	sregs.efer = 0x500;				/* LMA, LME */
 	sregs.cs = code;
 	sregs.ds = sregs.es = sregs.fs = sregs.gs = sregs.ss = data;
@@ -153,7 +174,7 @@ static int kvm_child_run(int vcpu_fd, const struct kvm_run *run)
 		return -errno;
 	said = (const uint8_t *)run + run->io.data_offset;
 	if (run->exit_reason != KVM_EXIT_IO || run->io.direction != KVM_EXIT_IO_OUT ||
-	    run->io.port != KVM_PORT || *said != KVM_TOKEN)
+	    run->io.port != KVM_PORT || *said != 2 * KVM_HALF)
 		return -EPROTO;
 	if (ioctl(vcpu_fd, KVM_RUN, 0) < 0)
 		return -errno;
@@ -164,7 +185,6 @@ static int kvm_child_run(int vcpu_fd, const struct kvm_run *run)
 static int kvm_child(int kvm_fd)
 {
 	struct kvm_userspace_memory_region region = { .memory_size = KVM_MEMORY };
-	struct kvm_cpuid2 cpuid = { 0 };	/* none: the guest's cpuid gives zeros */
 	int vm_fd, vcpu_fd, size, r;
 	void *memory, *run;
 
@@ -180,9 +200,11 @@ static int kvm_child(int kvm_fd)
 	if (vcpu_fd < 0)
 		return -errno;
 	run = mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu_fd, 0);
-	if (run == MAP_FAILED || ioctl(vcpu_fd, KVM_SET_CPUID2, &cpuid) < 0)
+	if (run == MAP_FAILED)
 		return -errno;
-	r = kvm_child_set(vcpu_fd, memory);
+	r = kvm_child_name(kvm_fd, vcpu_fd);
+	if (r == 0)
+		r = kvm_child_set(vcpu_fd, memory);
 	return r < 0 ? r : kvm_child_run(vcpu_fd, run);
 }
 

@@ -3,7 +3,7 @@
  * kvm - can this machine run a guest on its own processor? Asked of the machine, not of a node:
  * /dev/kvm may exist and refuse every guest, or hang it.
  *
- * The answer takes the processor's flags, the device, its API's version, and a guest of five
+ * The answer takes the processor's flags, the device, its API's version, and a guest of a few
  * instructions, run in a child that gets KVM_DEADLINE_MS and is then killed and left: a process
  * stuck in the kernel never holds the caller up.
  */
@@ -14,7 +14,7 @@
 
 #include "base/bytes.h"
 
-enum { KVM_DEADLINE_MS = 500, KVM_CPUINFO_MAX = 64 << 10 };
+enum { KVM_DEADLINE_MS = 1500, KVM_CPUINFO_MAX = 64 << 10 };
 
 enum kvm_answer {
 	KVM_USABLE,

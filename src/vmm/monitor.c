@@ -6,14 +6,16 @@
  * the way could be mixed up.
  *
  *	NEGOTIATE  qmp_capabilities                               -> done
- *	ADD        add-fd, blockdev-add, device_add               -> done, or UNDO
- *	UNDO       what of blockdev-del, remove-fd is called for  -> done, with ADD's error
+ *	ADD        add-fd, blockdev-add, device_add, remove-fd    -> done, or UNDO
+ *	UNDO       blockdev-del, if that was added                -> done, with ADD's error
  *	REMOVE     device_del                                     -> AWAIT
  *	AWAIT      no command, but the event DEVICE_DELETED       -> CLOSE
- *	CLOSE      blockdev-del, remove-fd                        -> done
+ *	CLOSE      blockdev-del                                   -> done
  *
- * QEMU greets first; NEGOTIATE is the queue's first from the start, and is sent then. The node of a
- * disk is in use until DEVICE_DELETED: QEMU takes the device apart after its reply to device_del.
+ * QEMU greets first; NEGOTIATE is the queue's first from the start, and is sent then. remove-fd
+ * takes the descriptor out of its set; the node has opened it by then and keeps what it opened. The
+ * node of a disk is in use until DEVICE_DELETED: QEMU takes the device apart after its reply to
+ * device_del.
  *
  * Callbacks may free the monitor: every way in from outside is between monitor_enter() and
  * monitor_leave(), monitor_free() leaves the memory to the last of them, and whatever follows a
@@ -46,8 +48,8 @@ enum monitor_phase {
 	MONITOR_CLOSE,
 };
 
-/* Bits of monitor_op.refused: the commands of ADD that came to nothing. */
-enum { REFUSED_FD = 1, REFUSED_BLOCKDEV = 2 };
+/* The commands of ADD, in their order: bits of monitor_op.refused. */
+enum { ADD_FD, ADD_BLOCKDEV, ADD_DEVICE, ADD_REMOVE_FD };
 
 struct monitor_op {
 	struct monitor_op *next;
@@ -59,6 +61,7 @@ struct monitor_op {
 	char serial[MONITOR_SERIAL_MAX + 1];
 	int fd;				/* to be sent with ADD, then -1 */
 	uint64_t first_id;		/* of the batch */
+	uint64_t set;			/* of descriptors, its own */
 	unsigned int sent, answered, refused;
 	int num;			/* the first error, and QEMU's words for it */
 	char text[QMP_TEXT_MAX + 1];
@@ -161,14 +164,14 @@ static void monitor_end(struct monitor *monitor, bool is_broken, const char *how
 
 static json_t *monitor_set_args(const struct monitor_op *op)
 {
-	return json_pack("{s:i}", "fdset-id", MONITOR_SET_FIRST + op->lun);
+	return json_pack("{s:I}", "fdset-id", (json_int_t)op->set);
 }
 
 static json_t *monitor_blockdev_args(const struct monitor_op *op)
 {
-	char path[32];
+	char path[48];
 
-	(void)snprintf(path, sizeof(path), "/dev/fdset/%d", MONITOR_SET_FIRST + op->lun);
+	(void)snprintf(path, sizeof(path), "/dev/fdset/%llu", (unsigned long long)op->set);
 	return json_pack("{s:s, s:s, s:b, s:b, s:{s:s, s:s, s:b, s:b, s:s}}", "driver", "raw",
 			 "node-name", op->name, "read-only", 1, "auto-read-only", 0, "file",
 			 "driver", "file", "filename", path, "read-only", 1, "auto-read-only", 0,
@@ -202,16 +205,18 @@ static int monitor_command(struct monitor *monitor, int r, const char *name, jso
 
 static int monitor_write_batch(struct monitor *monitor)
 {
-	const struct monitor_op *op = monitor->head;
+	struct monitor_op *op = monitor->head;
 	int r = 0;
 
 	switch (op->phase) {
 	case MONITOR_NEGOTIATE:
 		return monitor_command(monitor, 0, "qmp_capabilities", json_object());
 	case MONITOR_ADD:
+		op->set = MONITOR_SET_FIRST + monitor->next_id;
 		r = monitor_command(monitor, r, "add-fd", monitor_set_args(op));
 		r = monitor_command(monitor, r, "blockdev-add", monitor_blockdev_args(op));
-		return monitor_command(monitor, r, "device_add", monitor_device_args(op));
+		r = monitor_command(monitor, r, "device_add", monitor_device_args(op));
+		return monitor_command(monitor, r, "remove-fd", monitor_set_args(op));
 	case MONITOR_REMOVE:
 		return monitor_command(monitor, r, "device_del", json_pack("{s:s}", "id", op->name));
 	case MONITOR_AWAIT:
@@ -220,12 +225,10 @@ static int monitor_write_batch(struct monitor *monitor)
 	case MONITOR_CLOSE:
 		break;
 	}
-	if (!(op->refused & REFUSED_BLOCKDEV))
-		r = monitor_command(monitor, r, "blockdev-del",
-				    json_pack("{s:s}", "node-name", op->name));
-	if (!(op->refused & REFUSED_FD))
-		r = monitor_command(monitor, r, "remove-fd", monitor_set_args(op));
-	return r;
+	if (op->refused & 1u << ADD_BLOCKDEV)
+		return 0;
+	return monitor_command(monitor, r, "blockdev-del",
+			       json_pack("{s:s}", "node-name", op->name));
 }
 
 /* The descriptor goes with the batch's first byte: nothing else is in out when ADD begins. */
@@ -360,7 +363,8 @@ static void monitor_on_reply(struct monitor *monitor, const struct qmp_message *
 		monitor_end(monitor, true, "QEMU answered what nobody had asked");
 		return;
 	}
-	if (message->kind == QMP_ERROR) {
+	/* remove-fd is refused only if add-fd was. */
+	if (message->kind == QMP_ERROR && !(op->phase == MONITOR_ADD && op->answered == ADD_REMOVE_FD)) {
 		if (op->phase == MONITOR_ADD)
 			op->refused |= 1u << op->answered;
 		if (op->num == 0)

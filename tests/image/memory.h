@@ -18,6 +18,9 @@
 #include "image/reader.h"
 #include "image/writer.h"
 
+/* Lists of items leave out what does not matter to them. */
+#pragma GCC diagnostic ignored "-Wmissing-field-initializers"
+
 static const struct err no_err;
 
 /* A sink that remembers where it was written, and a source of the same bytes. */

@@ -101,9 +101,9 @@ def look(path):
     st = os.lstat(path)
     kind = stat.S_IFMT(st.st_mode)
     seen = {"mode": oct(st.st_mode), "owner": (st.st_uid, st.st_gid)}
+    seen["dirtime" if kind == stat.S_IFDIR else "mtime"] = st.st_mtime_ns
     if kind != stat.S_IFDIR:
         seen["links"] = st.st_nlink
-        seen["mtime"] = st.st_mtime_ns
     if kind == stat.S_IFREG:
         seen["size"] = st.st_size
     if kind == stat.S_IFLNK:
@@ -178,11 +178,45 @@ def check_mounted(image, blocks, want, work):
     if subprocess.run(["mount", "-t", "erofs", "-o", f"ro,loop,sizelimit={blocks * BLOCK}",
                        image, mounted], capture_output=True).returncode:
         print("kernel: no loop device or no erofs here")
-        return
+        return False
     try:
         print(f"kernel: {compare(want, mounted)} paths are the same")
     finally:
         run("umount", mounted)
+    return True
+
+
+def check_stacked(work, tar2img):
+    """Whiteouts and opaque directories, as the kernel's overlayfs takes them."""
+    mounted = []
+    try:
+        for i, paths in enumerate([
+                ["dir/kept", "dir/gone", "gone", "opaque/hidden", "swapped/hidden"],
+                ["dir/.wh.gone", ".wh.gone", "opaque/.wh..wh..opq", "opaque/new", ".wh.swapped",
+                 "swapped/new"]]):
+            top, image = f"{work}/layer{i}", f"{work}/layer{i}.img"
+            for path in paths:
+                os.makedirs(os.path.dirname(f"{top}/{path}"), exist_ok=True)
+                put(f"{top}/{path}", path.encode())
+            if i == 0:
+                os.setxattr(top + "/dir", "trusted.overlay.opaque", b"y")
+            run("tar", "--xattrs", "--xattrs-include=*", "-C", top, "-cf", image + ".tar", ".")
+            run(tar2img, image + ".tar", image)
+            mounted.append(f"{work}/mnt{i}")
+            os.mkdir(mounted[-1])
+            run("mount", "-t", "erofs", "-o", "ro,loop", image, mounted[-1])
+        top = f"{work}/merged"
+        os.mkdir(top)
+        run("mount", "-t", "overlay", "-o", f"ro,lowerdir={mounted[1]}:{mounted[0]}", "x", top)
+        mounted.append(top)
+        got = sorted(walk(top))
+        want = ["dir", "dir/kept", "opaque", "opaque/new", "swapped", "swapped/new"]
+        if got != want:
+            sys.exit(f"overlayfs shows {got}, not {want}")
+        print("overlayfs: whiteouts and opaque directories hold")
+    finally:
+        for path in reversed(mounted):
+            subprocess.run(["umount", path], check=False, stderr=subprocess.DEVNULL)
 
 
 def main():
@@ -216,13 +250,13 @@ def main():
         assert int(hashes) == blocks and os.path.getsize(image) == int(total)
         check_tree(image, work, root, blocks)
         run("fsck.erofs", f"--extract={work}/fsck", image)
-        forget = ["xattrs", "links"] + ([] if is_root else ["owner"])
+        forget = ["xattrs", "links", "dirtime"] + ([] if is_root else ["owner"])
         # erofs-utils 1.5 gives a file to its owner last, which takes set-uid away from it, and
         # writes what follows a hole where the hole should be.
         same = compare(want, work + "/fsck", forget, stat.S_ISUID | stat.S_ISGID, HOLED)
         print(f"fsck.erofs: {same} paths are the same")
-        if is_root:
-            check_mounted(image, blocks, want, work)
+        if is_root and check_mounted(image, blocks, want, work):
+            check_stacked(work, sys.argv[1])
     return 0
 
 

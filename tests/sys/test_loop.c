@@ -177,9 +177,8 @@ static void timers_fire_once_soonest_first(void **state)
 
 	(void)state;
 	for (int i = 0; i < 5; i++) {
-		int *name = (int *)(uintptr_t)&names[i];
-
-		assert_int_equal(loop_timer(f.loop, after_ms[i], note_order, name, &f.sources[i]), 0);
+		assert_int_equal(loop_timer(f.loop, after_ms[i], note_order,
+					    (int *)(uintptr_t)&names[i], &f.sources[i]), 0);
 	}
 	while (f.calls < 5)
 		assert_true(loop_step(f.loop, -1) >= 0);

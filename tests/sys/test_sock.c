@@ -142,7 +142,8 @@ static void a_refused_message_leaves_nothing_open(void **state)
 	(void)state;
 	assert_int_equal(sock_pair(SOCK_STREAM, pair), 0);
 	open_now = count_fds();
-	assert_int_equal(sock_send_msg(pair[0], BYTES("abcd"), fds, SOCK_FDS_MAX + 1, &err), -E2BIG);
+	assert_int_equal(sock_send_msg(pair[0], BYTES("abcd"), fds, SOCK_FDS_MAX + 1, &err),
+			 -E2BIG);
 
 	assert_int_equal(sock_send_msg(pair[0], BYTES("abcd"), fds, 2, NULL), 0);
 	assert_int_equal(sock_recv_msg(pair[1], 3, &buf, fds, 2, &count, &err), -EMSGSIZE);
@@ -187,7 +188,8 @@ static void descriptors_of_half_a_length_are_closed(void **state)
 		struct cmsghdr head;
 		char room[CMSG_SPACE(sizeof(int))];
 	} control = { .head = {
-		.cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS,
+		.cmsg_len = CMSG_LEN(sizeof(int)),
+		.cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS,
 	} };
 	struct iovec part = { (char[]){ 0, 0 }, 2 };
 	struct msghdr msg = {

@@ -176,14 +176,15 @@ static void adds_a_disk_with_its_descriptor(void **state)
 					  fixture), 0);
 	(void)close(pipe_fds[1]);
 	assert_string_equal(heard(fixture),
-		"{\"arguments\":{\"fdset-id\":1003},\"execute\":\"add-fd\",\"id\":2}\n"
+		"{\"arguments\":{\"fdset-id\":1002},\"execute\":\"add-fd\",\"id\":2}\n"
 		"{\"arguments\":{\"auto-read-only\":false,\"driver\":\"raw\",\"file\":{"
-		"\"auto-read-only\":false,\"driver\":\"file\",\"filename\":\"/dev/fdset/1003\","
+		"\"auto-read-only\":false,\"driver\":\"file\",\"filename\":\"/dev/fdset/1002\","
 		"\"locking\":\"off\",\"read-only\":true},\"node-name\":\"disk3\",\"read-only\":true},"
 		"\"execute\":\"blockdev-add\",\"id\":3}\n"
 		"{\"arguments\":{\"bus\":\"scsi.0\",\"channel\":0,\"drive\":\"disk3\",\"driver\":\"scsi-hd\","
 		"\"id\":\"disk3\",\"lun\":3,\"scsi-id\":0,\"serial\":\"a.B-9_\"},"
-		"\"execute\":\"device_add\",\"id\":4}\n");
+		"\"execute\":\"device_add\",\"id\":4}\n"
+		"{\"arguments\":{\"fdset-id\":1002},\"execute\":\"remove-fd\",\"id\":5}\n");
 	/* It is that descriptor, and no copy stayed behind: the pipe ends with it. */
 	assert_true(fixture->passed_fd >= 0);
 	assert_int_equal(write(fixture->passed_fd, "x", 1), 1);
@@ -192,10 +193,10 @@ static void adds_a_disk_with_its_descriptor(void **state)
 	assert_int_equal(read(pipe_fds[0], &byte, 1), 1);
 	assert_int_equal(read(pipe_fds[0], &byte, 1), 0);
 	(void)close(pipe_fds[0]);
-	say(fixture, "{\"return\": {\"fdset-id\": 1003, \"fd\": 20}, \"id\": 2}\r\n"
-		     "{\"return\": {}, \"id\": 3}\r\n");
+	say(fixture, "{\"return\": {\"fdset-id\": 1002, \"fd\": 20}, \"id\": 2}\r\n"
+		     "{\"return\": {}, \"id\": 3}\r\n{\"return\": {}, \"id\": 4}\r\n");
 	told(fixture, "");
-	say(fixture, "{\"return\": {}, \"id\": 4}\r\n");
+	say(fixture, "{\"return\": {}, \"id\": 5}\r\n");
 	told(fixture, "0 ;");
 }
 
@@ -207,7 +208,8 @@ static void one_operation_is_under_way_at_a_time(void **state)
 	assert_int_equal(add(fixture, 1), 0);
 	assert_int_equal(add(fixture, 2), 0);
 	assert_null(strstr(heard(fixture), "disk2"));
-	say(fixture, "{\"return\":{},\"id\":2}\n{\"return\":{},\"id\":3}\n{\"return\":{},\"id\":4}\n");
+	say(fixture, "{\"return\":{},\"id\":2}\n{\"return\":{},\"id\":3}\n{\"return\":{},\"id\":4}\n"
+		     "{\"return\":{},\"id\":5}\n");
 	told(fixture, "0 ;");
 	assert_non_null(strstr(heard(fixture), "disk2"));
 }
@@ -220,27 +222,26 @@ static void takes_back_what_came_halfway(void **state)
 	assert_int_equal(add(fixture, 1), 0);
 	(void)heard(fixture);
 	say(fixture, "{\"return\":{},\"id\":2}\n{\"return\":{},\"id\":3}\n"
-		     "{\"error\":{\"class\":\"GenericError\",\"desc\":\"lun in use\"},\"id\":4}\n");
+		     "{\"error\":{\"class\":\"GenericError\",\"desc\":\"lun in use\"},\"id\":4}\n"
+		     "{\"return\":{},\"id\":5}\n");
 	told(fixture, "");
 	assert_string_equal(heard(fixture),
-		"{\"arguments\":{\"node-name\":\"disk1\"},\"execute\":\"blockdev-del\",\"id\":5}\n"
-		"{\"arguments\":{\"fdset-id\":1001},\"execute\":\"remove-fd\",\"id\":6}\n");
-	say(fixture, "{\"return\":{},\"id\":5}\n{\"error\":{\"desc\":\"other\"},\"id\":6}\n");
+		"{\"arguments\":{\"node-name\":\"disk1\"},\"execute\":\"blockdev-del\",\"id\":6}\n");
+	say(fixture, "{\"error\":{\"desc\":\"other\"},\"id\":6}\n");
 	told(fixture, "-121 lun in use;");
 
+	/* Without a node there is nothing to take back. */
 	assert_int_equal(add(fixture, 2), 0);
 	(void)heard(fixture);
 	say(fixture, "{\"return\":{},\"id\":7}\n{\"error\":{\"desc\":\"bad\"},\"id\":8}\n"
-		     "{\"error\":{\"desc\":\"none\"},\"id\":9}\n");
-	assert_string_equal(heard(fixture),
-		"{\"arguments\":{\"fdset-id\":1002},\"execute\":\"remove-fd\",\"id\":10}\n");
-	say(fixture, "{\"return\":{},\"id\":10}\n");
+		     "{\"error\":{\"desc\":\"none\"},\"id\":9}\n{\"return\":{},\"id\":10}\n");
 	told(fixture, "-121 bad;");
+	assert_string_equal(heard(fixture), "");
 
 	assert_int_equal(add(fixture, 3), 0);
 	(void)heard(fixture);
 	say(fixture, "{\"error\":{\"desc\":\"no fd\"},\"id\":11}\n{\"error\":{\"desc\":\"b\"},\"id\":12}\n"
-		     "{\"error\":{\"desc\":\"c\"},\"id\":13}\n");
+		     "{\"error\":{\"desc\":\"c\"},\"id\":13}\n{\"error\":{\"desc\":\"d\"},\"id\":14}\n");
 	told(fixture, "-121 no fd;");
 	assert_string_equal(heard(fixture), "");
 }
@@ -259,9 +260,8 @@ static void removal_waits_for_the_device_to_go(void **state)
 	assert_string_equal(heard(fixture), "");
 	say(fixture, "{\"event\":\"DEVICE_DELETED\",\"data\":{\"device\":\"disk7\",\"path\":\"/\"}}\n");
 	assert_string_equal(heard(fixture),
-		"{\"arguments\":{\"node-name\":\"disk7\"},\"execute\":\"blockdev-del\",\"id\":3}\n"
-		"{\"arguments\":{\"fdset-id\":1007},\"execute\":\"remove-fd\",\"id\":4}\n");
-	say(fixture, "{\"return\":{},\"id\":3}\n{\"return\":{},\"id\":4}\n");
+		"{\"arguments\":{\"node-name\":\"disk7\"},\"execute\":\"blockdev-del\",\"id\":3}\n");
+	say(fixture, "{\"return\":{},\"id\":3}\n");
 	told(fixture, "0 ;");
 }
 
@@ -275,12 +275,12 @@ static void the_event_may_come_before_the_reply(void **state)
 	say(fixture, "{\"event\":\"DEVICE_DELETED\",\"data\":{\"device\":\"disk7\",\"path\":\"/\"}}\n"
 		     "{\"return\":{},\"id\":2}\n");
 	assert_non_null(strstr(heard(fixture), "blockdev-del"));
-	say(fixture, "{\"return\":{},\"id\":3}\n{\"return\":{},\"id\":4}\n");
+	say(fixture, "{\"return\":{},\"id\":3}\n");
 	told(fixture, "0 ;");
 
 	assert_int_equal(monitor_remove_disk(fixture->monitor, 9, on_reply, fixture), 0);
 	(void)heard(fixture);
-	say(fixture, "{\"error\":{\"desc\":\"Device 'disk9' not found\"},\"id\":5}\n");
+	say(fixture, "{\"error\":{\"desc\":\"Device 'disk9' not found\"},\"id\":4}\n");
 	told(fixture, "-121 Device 'disk9' not found;");
 }
 
@@ -375,7 +375,7 @@ static void may_be_freed_in_any_callback(void **state)
 	assert_int_equal(add(fixture, 2), 0);
 	turn(fixture);
 	say(fixture, "{\"return\":{},\"id\":2}\n{\"return\":{},\"id\":3}\n{\"return\":{},\"id\":4}\n"
-		     "{\"event\":\"STOP\"}\n");
+		     "{\"return\":{},\"id\":5}\n{\"event\":\"STOP\"}\n");
 	told(fixture, "0 ;-32 QEMU was stopped;");
 	assert_null(fixture->monitor);
 }

@@ -64,8 +64,8 @@ static void refuses_a_bad_header_at_once(void **state)
 	for (int type = 0; type < 256; type++) {
 		uint8_t raw[] = { 0, 0, 0, 0, 0, 0, 0, 1, (uint8_t)type, 0 };
 
-		assert_int_equal(ttrpc_frame_next((struct bytes){ raw, sizeof(raw) }, &frame, &used),
-				 type == 1 || type == 2 ? 1 : -EPROTO);
+		assert_int_equal(ttrpc_frame_next((struct bytes){ raw, sizeof(raw) }, &frame,
+						  &used), type == 1 || type == 2 ? 1 : -EPROTO);
 	}
 }
 
@@ -80,8 +80,8 @@ static void writes_requests_as_protobuf_reads_them(void **state)
 	(void)state;
 	kill.id = (char[]){ "c1" };
 	kill.signal = 300;
-	assert_int_equal(ttrpc_request_add(&buf, 5, "a.Service", "Kill", 1500000000000, &kill.base),
-			 0);
+	assert_int_equal(ttrpc_request_add(&buf, 5, "a.Service", "Kill", 1500000000000,
+					   &kill.base), 0);
 	frame = only_frame(&buf);
 	assert_int_equal(frame.type, TTRPC_REQUEST);
 	assert_int_equal(frame.stream, 5);

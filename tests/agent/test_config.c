@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <jansson.h>
+
+#include "agent/config.h"
+#include "base/buf.h"
+
+static uint32_t groups[] = { 50, 52 };
+static const struct user root = { 0, 0, NULL, 0, "/root" };
+static const struct user web = { 33, 44, groups, 2, "/var/www" };
+static char *args[] = { (char *)"sh", (char *)"-c", (char *)"echo \"$1\" \\ é" };
+static char *env[] = { (char *)"A=1", (char *)"PATH=/bin", (char *)"A=2", (char *)"AB=3" };
+static char *exec_env[] = { (char *)"A=exec", (char *)"TERM=dumb" };
+
+static Agent__Process process(void)
+{
+	Agent__Process p = AGENT__PROCESS__INIT;
+
+	p.args = args;
+	p.n_args = 3;
+	return p;
+}
+
+static json_t *parse(char *take_text)
+{
+	json_t *json = json_loads(take_text, JSON_REJECT_DUPLICATES, NULL);
+
+	free(take_text);
+	assert_non_null(json);
+	return json;
+}
+
+static json_t *make(const Agent__ContainerSpec *spec, const struct user *user)
+{
+	const struct config_container c = {
+		.id = "main", .root = "/run/x/rootfs", .spec = spec,
+		.process = { .first = spec->process, .user = user, .hostname = "pod" },
+	};
+	char *text;
+
+	assert_int_equal(config_create(&c, &text, NULL), 0);
+	return parse(text);
+}
+
+/* A value by its path: names and indices, a '/' between. */
+static const json_t *at(const json_t *json, const char *path)
+{
+	char part[64];
+
+	while (json && *path) {
+		size_t len = strcspn(path, "/");
+
+		memcpy(part, path, len);
+		part[len] = '\0';
+		path += len + (path[len] == '/');
+		json = json_is_array(json) ? json_array_get(json, strtoul(part, NULL, 10)) :
+					     json_object_get(json, part);
+	}
+	return json;
+}
+
+/* The strings of an array, a blank between. */
+static void expect_strings(const json_t *array, const char *want)
+{
+	CLEANUP(buf_done) struct buf got = { 0 };
+	const json_t *value;
+	size_t i;
+
+	assert_true(json_is_array(array));
+	json_array_foreach(array, i, value)
+		assert_int_equal(buf_addf(&got, "%s%s", i ? " " : "", json_string_value(value)), 0);
+	assert_int_equal(buf_add(&got, "", 1), 0);
+	assert_string_equal((const char *)got.at, want);
+}
+
+static void a_plain_container_is_podmans(void **state)
+{
+	Agent__ContainerSpec spec = AGENT__CONTAINER_SPEC__INIT;
+	Agent__Process p = process();
+	json_t *json;
+
+	(void)state;
+	spec.process = &p;
+	json = make(&spec, &root);
+	assert_string_equal(json_string_value(at(json, "root/path")), "/run/x/rootfs");
+	assert_true(json_is_false(at(json, "root/readonly")));
+	assert_string_equal(json_string_value(at(json, "hostname")), "pod");
+	assert_string_equal(json_string_value(at(json, "linux/cgroupsPath")), "/casemate/main");
+	assert_int_equal(json_array_size(at(json, "linux/namespaces")), 6);
+	assert_string_equal(json_string_value(at(json, "process/args/2")), args[2]);
+	assert_string_equal(json_string_value(at(json, "process/cwd")), "/");
+	assert_true(json_is_false(at(json, "process/terminal")));
+	assert_null(at(json, "process/consoleSize"));
+	assert_null(at(json, "linux/resources/cpu"));
+	assert_null(at(json, "linux/resources/memory"));
+	assert_null(at(json, "linux/resources/pids"));
+	assert_true(json_is_false(at(json, "linux/resources/devices/0/allow")));
+	expect_strings(at(json, "process/env"), "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:"
+						"/usr/bin:/sbin:/bin HOSTNAME=pod HOME=/root");
+	json_decref(json);
+}
+
+static void only_root_has_capabilities(void **state)
+{
+	static const char *const kinds[] = { "effective", "permitted" };
+	Agent__ContainerSpec spec = AGENT__CONTAINER_SPEC__INIT;
+	Agent__Process p = process();
+	const json_t *capabilities;
+	json_t *json;
+
+	(void)state;
+	spec.process = &p;
+	for (int is_root = 0; is_root < 2; is_root++) {
+		json = make(&spec, is_root ? &root : &web);
+		capabilities = at(json, "process/capabilities");
+		assert_int_equal(json_array_size(at(capabilities, "bounding")), 11);
+		assert_null(at(capabilities, "inheritable"));
+		assert_null(at(capabilities, "ambient"));
+		for (size_t i = 0; i < 2; i++)
+			assert_int_equal(json_array_size(at(capabilities, kinds[i])),
+					 is_root ? 11 : 0);
+		json_decref(json);
+	}
+}
+
+static void the_user_is_the_one_resolved(void **state)
+{
+	Agent__ContainerSpec spec = AGENT__CONTAINER_SPEC__INIT;
+	Agent__Process p = process();
+	json_t *json;
+
+	(void)state;
+	spec.process = &p;
+	json = make(&spec, &web);
+	assert_int_equal(json_integer_value(at(json, "process/user/uid")), 33);
+	assert_int_equal(json_integer_value(at(json, "process/user/gid")), 44);
+	assert_int_equal(json_array_size(at(json, "process/user/additionalGids")), 2);
+	assert_int_equal(json_integer_value(at(json, "process/user/additionalGids/1")), 52);
+	json_decref(json);
+}
+
+static void the_last_variable_of_a_name_wins(void **state)
+{
+	Agent__ContainerSpec spec = AGENT__CONTAINER_SPEC__INIT;
+	Agent__Process first = process(), exec = process();
+	const struct config_process p = {
+		.first = &first, .exec = &exec, .user = &web, .hostname = "pod",
+	};
+	json_t *json;
+	char *text;
+
+	(void)state;
+	first.env = env;
+	first.n_env = 4;
+	spec.process = &first;
+	json = make(&spec, &root);
+	expect_strings(at(json, "process/env"), "PATH=/bin HOSTNAME=pod HOME=/root A=2 AB=3");
+	json_decref(json);
+
+	exec.env = exec_env;
+	exec.n_env = 2;
+	exec.terminal = true;
+	assert_int_equal(config_exec(&p, &text, NULL), 0);
+	json = parse(text);
+	expect_strings(at(json, "env"),
+		       "PATH=/bin TERM=dumb HOSTNAME=pod HOME=/var/www A=exec AB=3");
+	json_decref(json);
+}
+
+static void an_exec_begins_where_the_container_does(void **state)
+{
+	Agent__Process first = process(), exec = process();
+	const struct config_process p = {
+		.first = &first, .exec = &exec, .user = &root, .hostname = "pod",
+	};
+
+	(void)state;
+	assert_string_equal(config_cwd(&p), "/");
+	first.cwd = (char *)"/srv";
+	assert_string_equal(config_cwd(&p), "/srv");
+	exec.cwd = (char *)"/tmp";
+	assert_string_equal(config_cwd(&p), "/tmp");
+}
+
+static void limits_and_terminal_are_passed_on(void **state)
+{
+	Agent__ContainerSpec spec = AGENT__CONTAINER_SPEC__INIT;
+	Agent__Resources resources = AGENT__RESOURCES__INIT;
+	Agent__Process p = process();
+	struct config_container c = {
+		.id = "main", .root = "/", .spec = &spec,
+		.process = { .first = &p, .user = &root, .hostname = "h", .width = 80,
+			     .height = 25 },
+	};
+	json_t *json;
+	char *text;
+
+	(void)state;
+	resources.cpu_milli = 1500;
+	resources.memory_bytes = UINT64_C(5) << 30;
+	resources.pids = 7;
+	spec.resources = &resources;
+	spec.read_only = true;
+	spec.process = &p;
+	p.terminal = true;
+	assert_int_equal(config_create(&c, &text, NULL), 0);
+	json = parse(text);
+	assert_true(json_is_true(at(json, "root/readonly")));
+	assert_int_equal(json_integer_value(at(json, "linux/resources/cpu/quota")), 150000);
+	assert_int_equal(json_integer_value(at(json, "linux/resources/cpu/period")), 100000);
+	assert_int_equal(json_integer_value(at(json, "linux/resources/memory/limit")),
+			 INT64_C(5) << 30);
+	assert_int_equal(json_integer_value(at(json, "linux/resources/pids/limit")), 7);
+	assert_true(json_is_true(at(json, "process/terminal")));
+	assert_int_equal(json_integer_value(at(json, "process/consoleSize/width")), 80);
+	assert_int_equal(json_integer_value(at(json, "process/consoleSize/height")), 25);
+	json_decref(json);
+}
+
+static void what_json_cannot_say_is_refused(void **state)
+{
+	static char *bad[] = { (char *)"\xff" };
+	Agent__Process first = process();
+	const struct config_process p = { .first = &first, .user = &root, .hostname = "pod" };
+	char *text;
+
+	(void)state;
+	first.args = bad;
+	first.n_args = 1;
+	assert_int_equal(config_exec(&p, &text, NULL), -EINVAL);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_plain_container_is_podmans),
+		cmocka_unit_test(only_root_has_capabilities),
+		cmocka_unit_test(the_user_is_the_one_resolved),
+		cmocka_unit_test(the_last_variable_of_a_name_wins),
+		cmocka_unit_test(an_exec_begins_where_the_container_does),
+		cmocka_unit_test(limits_and_terminal_are_passed_on),
+		cmocka_unit_test(what_json_cannot_say_is_refused),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
