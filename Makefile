@@ -63,8 +63,8 @@ bench: guest image
 # Of what is built already, so that root installs what a user has compiled.
 install:
 	@test -f $(guest)/vmlinux || { echo "make install: run 'make' first" >&2; exit 1; }
-	@meson configure -Dprefix=$(PREFIX) $(BUILD)
-	@ninja --quiet -C $(BUILD) build.ninja
+	@grep -qx 'prefix = $(PREFIX)' $(BUILD)/meson-private/cmd_line.txt || \
+		{ meson configure -Dprefix=$(PREFIX) $(BUILD) && ninja -C $(BUILD) build.ninja; } >/dev/null
 	@DESTDIR=$(DESTDIR) meson install --quiet --no-rebuild -C $(BUILD)
 	@tools/install-guest $(guest) $(DESTDIR)$(PREFIX)/lib/casemate/guest
 

@@ -12,7 +12,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	const struct user user = { .uid = 1, .home = "/" };
 	struct config_container config = {
-		.id = "a", .root = "/r", .process = { .user = &user, .hostname = "h" },
+		.id = "a",
+		.root = "/r",
+		.process = { .user = &user, .hostname = "h" },
 	};
 	Agent__ContainerSpec *spec;
 	struct err err = { 0 };

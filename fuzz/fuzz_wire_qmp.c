@@ -23,7 +23,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			if (r < 0)
 				continue;
 			if (message.kind > QMP_EVENT || strlen(message.text) > QMP_TEXT_MAX ||
-			    (message.kind == QMP_EVENT && message.data && !json_is_object(message.data)))
+			    (message.kind == QMP_EVENT && message.data &&
+			     !json_is_object(message.data)))
 				abort();
 			qmp_message_done(&message);
 		}

@@ -8,54 +8,54 @@
 
 #include "base/buf.h"
 
-#define CAPABILITIES \
-	"['CAP_CHOWN','CAP_DAC_OVERRIDE','CAP_FOWNER','CAP_FSETID','CAP_KILL'," \
+#define CAPABILITIES                                                                    \
+	"['CAP_CHOWN','CAP_DAC_OVERRIDE','CAP_FOWNER','CAP_FSETID','CAP_KILL',"         \
 	"'CAP_NET_BIND_SERVICE','CAP_SETFCAP','CAP_SETGID','CAP_SETPCAP','CAP_SETUID'," \
 	"'CAP_SYS_CHROOT']"
 
 /* JSON with ' for ", which none of it needs otherwise. */
 static const char fixed_container[] =
-"{"
-" 'ociVersion': '1.0.2',"
-" 'mounts': ["
-"  {'destination':'/proc','type':'proc','source':'proc','options':['nosuid','noexec','nodev']},"
-"  {'destination':'/dev','type':'tmpfs','source':'tmpfs',"
-"   'options':['nosuid','noexec','strictatime','mode=755','size=65536k']},"
-"  {'destination':'/dev/pts','type':'devpts','source':'devpts',"
-"   'options':['nosuid','noexec','newinstance','ptmxmode=0666','mode=0620','gid=5']},"
-"  {'destination':'/dev/shm','type':'tmpfs','source':'shm',"
-"   'options':['nosuid','noexec','nodev','mode=1777','size=65536k']},"
-"  {'destination':'/dev/mqueue','type':'mqueue','source':'mqueue',"
-"   'options':['nosuid','noexec','nodev']},"
-"  {'destination':'/sys','type':'sysfs','source':'sysfs',"
-"   'options':['nosuid','noexec','nodev','ro']},"
-"  {'destination':'/sys/fs/cgroup','type':'cgroup','source':'cgroup',"
-"   'options':['nosuid','noexec','nodev','relatime','ro']}"
-" ],"
-" 'linux': {"
-"  'namespaces': [{'type':'pid'},{'type':'ipc'},{'type':'uts'},{'type':'mount'},"
-"   {'type':'cgroup'},{'type':'network'}],"
-"  'resources': {'devices':[{'allow':false,'access':'rwm'}]},"
-"  'maskedPaths': ['/proc/acpi','/proc/kcore','/proc/keys','/proc/latency_stats',"
-"   '/proc/timer_list','/proc/timer_stats','/proc/sched_debug','/proc/scsi',"
-"   '/sys/firmware','/sys/fs/selinux','/sys/dev/block'],"
-"  'readonlyPaths': ['/proc/asound','/proc/bus','/proc/fs','/proc/irq','/proc/sys',"
-"   '/proc/sysrq-trigger']"
-" }"
-"}";
+	"{"
+	" 'ociVersion': '1.0.2',"
+	" 'mounts': ["
+	"  {'destination':'/proc','type':'proc','source':'proc','options':['nosuid','noexec','nodev']},"
+	"  {'destination':'/dev','type':'tmpfs','source':'tmpfs',"
+	"   'options':['nosuid','noexec','strictatime','mode=755','size=65536k']},"
+	"  {'destination':'/dev/pts','type':'devpts','source':'devpts',"
+	"   'options':['nosuid','noexec','newinstance','ptmxmode=0666','mode=0620','gid=5']},"
+	"  {'destination':'/dev/shm','type':'tmpfs','source':'shm',"
+	"   'options':['nosuid','noexec','nodev','mode=1777','size=65536k']},"
+	"  {'destination':'/dev/mqueue','type':'mqueue','source':'mqueue',"
+	"   'options':['nosuid','noexec','nodev']},"
+	"  {'destination':'/sys','type':'sysfs','source':'sysfs',"
+	"   'options':['nosuid','noexec','nodev','ro']},"
+	"  {'destination':'/sys/fs/cgroup','type':'cgroup','source':'cgroup',"
+	"   'options':['nosuid','noexec','nodev','relatime','ro']}"
+	" ],"
+	" 'linux': {"
+	"  'namespaces': [{'type':'pid'},{'type':'ipc'},{'type':'uts'},{'type':'mount'},"
+	"   {'type':'cgroup'},{'type':'network'}],"
+	"  'resources': {'devices':[{'allow':false,'access':'rwm'}]},"
+	"  'maskedPaths': ['/proc/acpi','/proc/kcore','/proc/keys','/proc/latency_stats',"
+	"   '/proc/timer_list','/proc/timer_stats','/proc/sched_debug','/proc/scsi',"
+	"   '/sys/firmware','/sys/fs/selinux','/sys/dev/block'],"
+	"  'readonlyPaths': ['/proc/asound','/proc/bus','/proc/fs','/proc/irq','/proc/sys',"
+	"   '/proc/sysrq-trigger']"
+	" }"
+	"}";
 
 static const char fixed_process[] =
-"{"
-" 'noNewPrivileges': false,"
-" 'rlimits': [{'type':'RLIMIT_NOFILE','soft':1024,'hard':524288}]"
-"}";
+	"{"
+	" 'noNewPrivileges': false,"
+	" 'rlimits': [{'type':'RLIMIT_NOFILE','soft':1024,'hard':524288}]"
+	"}";
 
-static const char root_capabilities[] =
-"{'bounding':" CAPABILITIES ",'effective':" CAPABILITIES ",'permitted':" CAPABILITIES "}";
+static const char root_capabilities[] = "{'bounding':" CAPABILITIES ",'effective':" CAPABILITIES
+					",'permitted':" CAPABILITIES "}";
 
 /* What a set-uid program may still gain is the bounding set. */
-static const char user_capabilities[] =
-"{'bounding':" CAPABILITIES ",'effective':[],'permitted':[]}";
+static const char user_capabilities[] = "{'bounding':" CAPABILITIES
+					",'effective':[],'permitted':[]}";
 
 static const char *const default_env[] = {
 	"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -186,8 +186,8 @@ static json_t *make_process(const struct config_process *p)
 	    json_object_set_new(json, "cwd", json_string(config_cwd(p))) == 0 &&
 	    set_terminal(json, p) == 0 && set_user(json, p->user) == 0 &&
 	    json_object_set_new(json, "capabilities",
-				load_fixed(p->user->uid == 0 ? root_capabilities :
-							       user_capabilities)) == 0)
+				load_fixed(p->user->uid == 0 ? root_capabilities
+							     : user_capabilities)) == 0)
 		return json;
 	json_decref(json);
 	return NULL;
@@ -201,7 +201,8 @@ static int set_resources(json_t *config, const Agent__Resources *res)
 	if (res && res->cpu_milli)
 		r = json_object_set_new(json, "cpu",
 					json_pack("{s:I, s:i}", "quota",
-						  (json_int_t)res->cpu_milli * 100, "period", 100000));
+						  (json_int_t)res->cpu_milli * 100, "period",
+						  100000));
 	if (r == 0 && res && res->memory_bytes)
 		r = json_object_set_new(json, "memory",
 					json_pack("{s:I}", "limit", (json_int_t)res->memory_bytes));
@@ -234,8 +235,9 @@ static int print(json_t *json, char **ret_text, struct err *err)
 
 	json_decref(json);
 	if (!text)
-		return err_set(err, -EINVAL, "make crun's configuration: a string is not UTF-8, or "
-					     "there is no memory left");
+		return err_set(err, -EINVAL,
+			       "make crun's configuration: a string is not UTF-8, or "
+			       "there is no memory left");
 	*ret_text = text;
 	return 0;
 }

@@ -20,20 +20,20 @@
 #include "base/err.h"
 #include "wire/proto/agent.pb-c.h"
 
-#define CONFIG_CGROUP "/casemate"	/* of all containers */
+#define CONFIG_CGROUP "/casemate" /* of all containers */
 
 struct config_process {
-	const Agent__Process *first;	/* the container's own */
-	const Agent__Process *exec;	/* NULL: this is the container's own */
+	const Agent__Process *first; /* the container's own */
+	const Agent__Process *exec;  /* NULL: this is the container's own */
 	const struct user *user;
 	const char *hostname;
-	uint16_t width;			/* of the terminal; 0: not known */
+	uint16_t width; /* of the terminal; 0: not known */
 	uint16_t height;
 };
 
 struct config_container {
 	const char *id;
-	const char *root;		/* path of the root file system in the guest */
+	const char *root; /* path of the root file system in the guest */
 	const Agent__ContainerSpec *spec;
 	struct config_process process;
 };

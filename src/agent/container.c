@@ -152,7 +152,8 @@ static int make_root(struct container *c, const dev_t *devices, struct err *err)
 	r = file_open_dir(c->table->run_fd, c->id, &c->dir_fd, err);
 	if (r < 0)
 		return r;
-	c->layers = (struct layers){ .number = c->table->next_number++, .dir_fd = c->dir_fd,
+	c->layers = (struct layers){ .number = c->table->next_number++,
+				     .dir_fd = c->dir_fd,
 				     .dir = c->dir };
 	r = layers_mount(&c->layers, c->table->dm_fd, c->spec, devices, err);
 	if (r < 0)
@@ -217,8 +218,10 @@ static int check_request(struct container_table *table,
 	int r;
 
 	if (!spec_id_is_valid(request->id))
-		return err_set(err, -EINVAL, "create: a container's name has 1 to %d of "
-					     "[a-zA-Z0-9_.-]", SPEC_ID_MAX);
+		return err_set(err, -EINVAL,
+			       "create: a container's name has 1 to %d of "
+			       "[a-zA-Z0-9_.-]",
+			       SPEC_ID_MAX);
 	if (find_any(table, request->id))
 		return err_set(err, -EEXIST, "create '%s': it exists", request->id);
 	if (table->count == CONTAINER_MAX)
@@ -231,8 +234,10 @@ static int check_request(struct container_table *table,
 		r = err_set(err, -EINVAL, "create '%s': %zu disks for %zu layers", request->id,
 			    request->n_serials, spec->n_layers);
 	else if (!spec_id_is_valid(request->pod) || strlen(request->pod) > SPEC_HOSTNAME_MAX)
-		r = err_set(err, -EINVAL, "create '%s': a pod's name has 1 to %d of "
-					  "[a-zA-Z0-9_.-]", request->id, SPEC_HOSTNAME_MAX);
+		r = err_set(err, -EINVAL,
+			    "create '%s': a pod's name has 1 to %d of "
+			    "[a-zA-Z0-9_.-]",
+			    request->id, SPEC_HOSTNAME_MAX);
 	if (r < 0) {
 		agent__container_spec__free_unpacked(spec, NULL);
 		return r;
@@ -297,8 +302,14 @@ void container_delete(struct container *c, struct rpc_call *call)
 	const struct process *first = container_process(c, "");
 	const char *const args[] = { "delete", "--force", c->id, NULL };
 	struct crun_request request = {
-		.reaper = c->table->reaper, .dir_fd = c->dir_fd, .dir = c->dir, .name = "delete",
-		.args = args, .stdio_fds = { -1, -1, -1 }, .fn = on_deleted, .data = c,
+		.reaper = c->table->reaper,
+		.dir_fd = c->dir_fd,
+		.dir = c->dir,
+		.name = "delete",
+		.args = args,
+		.stdio_fds = { -1, -1, -1 },
+		.fn = on_deleted,
+		.data = c,
 	};
 	enum process_state next;
 	struct err err = { 0 };
@@ -354,7 +365,6 @@ int container_kill(struct container *c, int signal, struct err *err)
 /* The command line as one line of ASCII, else a question mark. */
 static char *read_command(const char *pid)
 {
-	CLEANUP(buf_done) struct buf text = { 0 };
 	char path[64], line[COMMAND_MAX];
 	cleanup_close int fd = -1;
 	ssize_t len = 0;

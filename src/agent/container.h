@@ -22,8 +22,8 @@
 
 enum {
 	CONTAINER_MAX = 64,
-	CONTAINER_EXECS_MAX = 256,	/* of all containers, ended ones that were not deleted too */
-	CONTAINER_PIDS_MAX = 4096,	/* listed at once */
+	CONTAINER_EXECS_MAX = 256, /* of all containers, ended ones that were not deleted too */
+	CONTAINER_PIDS_MAX = 4096, /* listed at once */
 	CONTAINER_DISK_TIMEOUT_MS = 10000,
 };
 
@@ -33,9 +33,9 @@ struct process;
 struct container_table {
 	struct loop *loop;
 	struct reaper *reaper;
-	int sysfs_fd;			/* /sys */
-	int cgroup_fd;			/* the directory of all containers' groups */
-	int run_fd;			/* CONTAINER_DIR */
+	int sysfs_fd;  /* /sys */
+	int cgroup_fd; /* the directory of all containers' groups */
+	int run_fd;    /* CONTAINER_DIR */
 	int dm_fd;
 	int uevent_fd;
 	struct loop_source *uevent_source;
@@ -53,15 +53,15 @@ struct container {
 	char id[SPEC_ID_MAX + 1];
 	char dir[sizeof(CONTAINER_DIR) + SPEC_ID_MAX + 1];
 	int dir_fd;
-	int root_fd;			/* the root file system, for lookups in it */
+	int root_fd; /* the root file system, for lookups in it */
 	Agent__ContainerSpec *spec;
-	Agent__CreateContainerRequest *request;	/* while it is being made: its serials */
+	Agent__CreateContainerRequest *request; /* while it is being made: its serials */
 	char hostname[SPEC_HOSTNAME_MAX + 1];
 	struct layers layers;
-	struct process *processes;	/* the first one last: its exec_id is "" */
-	bool is_going;			/* it can't be found any more, but its name is taken */
-	unsigned next_name;		/* of files in dir */
-	struct rpc_call *call;		/* that makes or deletes it */
+	struct process *processes; /* the first one last: its exec_id is "" */
+	bool is_going;		   /* it can't be found any more, but its name is taken */
+	unsigned next_name;	   /* of files in dir */
+	struct rpc_call *call;	   /* that makes or deletes it */
 	struct loop_source *timer;
 	struct crun *crun;
 };

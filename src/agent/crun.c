@@ -26,8 +26,8 @@ struct crun {
 int32_t crun_status_code(const char *said)
 {
 	static const char *const not_executable[] = {
-		"Permission denied", "Exec format error", "Is a directory", "Not a directory",
-		"Operation not permitted", "Text file busy",
+		"Permission denied", "Exec format error",	"Is a directory",
+		"Not a directory",   "Operation not permitted", "Text file busy",
 	};
 
 	if (strstr(said, "not found") || strstr(said, "No such file or directory"))
@@ -108,7 +108,7 @@ int crun_start(const struct crun_request *request, struct crun **ret_crun, struc
 {
 	struct crun *crun = calloc(1, sizeof(*crun));
 	uint32_t status;
-	pid_t pid;
+	pid_t pid = -1;
 	int r;
 
 	if (!crun)

@@ -29,11 +29,11 @@ struct crun;
 /* args: what comes after crun's global options; they end with NULL. */
 struct crun_request {
 	struct reaper *reaper;
-	int dir_fd;			/* where the log is put; stays the caller's and open */
-	const char *dir;		/* and its path */
-	const char *name;		/* the log is NAME.log there, and goes when it was read */
+	int dir_fd;	  /* where the log is put; stays the caller's and open */
+	const char *dir;  /* and its path */
+	const char *name; /* the log is NAME.log there, and goes when it was read */
 	const char *const *args;
-	int stdio_fds[3];		/* -1: /dev/null */
+	int stdio_fds[3]; /* -1: /dev/null */
 	crun_fn *fn;
 	void *data;
 };

@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -53,11 +52,12 @@ static int mount_layer(const struct layers *layers, dev_t verity, const char *at
 	int r;
 
 	(void)snprintf(node, sizeof(node), "/dev/dm-%u", minor(verity));
-	r = fsmount_make("erofs", (struct fsmount_option[]){ { "source", node }, { "ro", NULL } }, 2,
-		       MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV, &mount_fd, err);
+	r = fsmount_make("erofs", (struct fsmount_option[]){ { "source", node }, { "ro", NULL } },
+			 2, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV, &mount_fd, err);
 	if (r == -EIO)
-		return err_set(err, r, "open its file system: its disk can't be read, or holds "
-				       "something else than its root hash says");
+		return err_set(err, r,
+			       "open its file system: its disk can't be read, or holds "
+			       "something else than its root hash says");
 	if (r < 0)
 		return r;
 	if (mkdirat(layers->dir_fd, at, 0700) < 0)
@@ -74,7 +74,7 @@ static int open_layer(struct layers *layers, int dm_fd, const Agent__Layer *laye
 		.hash_start = layer->hash_start,
 	};
 	char name[64], at[32];
-	dev_t opened;
+	dev_t opened = 0;
 	int r;
 
 	memcpy(verity.root, layer->root.data, sizeof(verity.root));
@@ -100,8 +100,8 @@ static int make_writable(const struct layers *layers, uint64_t bytes, const char
 	int r;
 
 	(void)snprintf(size, sizeof(size), bytes ? "%llu" : "50%%", (unsigned long long)bytes);
-	r = fsmount_make("tmpfs", (struct fsmount_option[]){ { "size", size }, { "mode", "0700" } }, 2,
-		       MOUNT_ATTR_NODEV, &mount_fd, err);
+	r = fsmount_make("tmpfs", (struct fsmount_option[]){ { "size", size }, { "mode", "0700" } },
+			 2, MOUNT_ATTR_NODEV, &mount_fd, err);
 	if (r < 0)
 		return r;
 	if (fstatat(layers->dir_fd, top, &st, 0) < 0)
@@ -125,8 +125,9 @@ static int make_writable(const struct layers *layers, uint64_t bytes, const char
 static int mount_stack(const struct layers *layers, struct err *err)
 {
 	struct fsmount_option options[OPTIONS_MAX] = {
-		{ "source", "container" }, { "redirect_dir", "nofollow" }, { "metacopy", "off" },
-		{ "index", "off" }, { "xino", "off" },
+		{ "source", "container" }, { "redirect_dir", "nofollow" },
+		{ "metacopy", "off" },	   { "index", "off" },
+		{ "xino", "off" },
 	};
 	CLEANUP(strv_done) struct strv paths = { 0 };
 	cleanup_close int mount_fd = -1;

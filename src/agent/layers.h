@@ -13,13 +13,13 @@
 #include "agent/spec.h"
 #include "base/err.h"
 
-#define LAYERS_ROOT "rootfs"		/* the mount point, in the container's directory */
+#define LAYERS_ROOT "rootfs" /* the mount point, in the container's directory */
 
 struct layers {
-	unsigned number;		/* the container's: its devices are called by it */
-	int dir_fd;			/* the container's directory, and its path */
+	unsigned number; /* the container's: its devices are called by it */
+	int dir_fd;	 /* the container's directory, and its path */
 	const char *dir;
-	size_t opened;			/* devices */
+	size_t opened; /* devices */
 	bool is_mounted;
 };
 

@@ -49,8 +49,10 @@ static int serve(struct service *service, struct rpc_conn **ret_conn, struct err
 	r = rpc_conn_new(service->loop, steal_fd(&port_fd),
 			 &(struct rpc_conn_opts){ .methods = service_methods,
 						  .method_count = service_method_count,
-						  .data = service, .on_close = on_close,
-						  .max_calls = SERVICE_CALLS_MAX }, ret_conn);
+						  .data = service,
+						  .on_close = on_close,
+						  .max_calls = SERVICE_CALLS_MAX },
+			 ret_conn);
 	return r < 0 ? err_num(err, r, "serve the host") : 0;
 }
 

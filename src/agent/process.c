@@ -318,8 +318,8 @@ static int write_config(const struct process *p, struct err *err)
 	(void)snprintf(root, sizeof(root), "%s/" LAYERS_ROOT, c->dir);
 	config.root = root;
 	(void)snprintf(file, sizeof(file), "%s.json", p->request ? p->name : "config");
-	r = p->request ? config_exec(&config.process, &text, err) :
-			 config_create(&config, &text, err);
+	r = p->request ? config_exec(&config.process, &text, err)
+		       : config_create(&config, &text, err);
 	return r < 0 ? r : tree_write(c->dir_fd, file, text, 0600, err);
 }
 
@@ -329,8 +329,13 @@ static int start_crun(struct process *p, const int child_fds[3], struct err *err
 	const char *args[CRUN_ARGS_MAX] = { p->request ? "exec" : "run", "--detach" };
 	char pid_arg[128], sock_arg[128], file_arg[128];
 	struct crun_request request = {
-		.reaper = c->table->reaper, .dir_fd = c->dir_fd, .dir = c->dir, .name = p->name,
-		.args = args, .fn = on_crun, .data = p,
+		.reaper = c->table->reaper,
+		.dir_fd = c->dir_fd,
+		.dir = c->dir,
+		.name = p->name,
+		.args = args,
+		.fn = on_crun,
+		.data = p,
 		.stdio_fds = { child_fds[0], child_fds[1], child_fds[2] },
 	};
 	size_t n = 2;
@@ -359,9 +364,9 @@ static int try_start(struct process *p, struct err *err)
 	(void)snprintf(sock, sizeof(sock), "%s.sock", p->name);
 	r = write_config(p, err);
 	if (r == 0)
-		r = asked_for(p)->terminal ?
-			    sock_listen(p->container->dir_fd, sock, &p->listen_fd, err) :
-			    make_pipes(p, child_fds, err);
+		r = asked_for(p)->terminal
+			    ? sock_listen(p->container->dir_fd, sock, &p->listen_fd, err)
+			    : make_pipes(p, child_fds, err);
 	if (r == 0)
 		r = start_crun(p, child_fds, err);
 	for (int i = 0; i < 3; i++)

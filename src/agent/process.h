@@ -17,19 +17,19 @@ enum { PROCESS_WAITS_MAX = 16 };
 struct process {
 	struct process *next;
 	struct container *container;
-	char exec_id[SPEC_ID_MAX + 1];	/* "": the container's first */
+	char exec_id[SPEC_ID_MAX + 1]; /* "": the container's first */
 	enum process_state state;
-	Agent__ExecRequest *request;	/* NULL: the container's first */
+	Agent__ExecRequest *request; /* NULL: the container's first */
 	struct arena arena;
 	struct user user;
-	struct output outputs[2];	/* by Agent__Stream */
+	struct output outputs[2]; /* by Agent__Stream */
 	struct input input;
 	uint16_t width, height;
 	int tty_fd;
 	pid_t pid;
 	uint32_t status;
-	int64_t ended_ns;		/* 0: it never ran, or still does */
-	bool was_run;			/* crun knows of it */
+	int64_t ended_ns; /* 0: it never ran, or still does */
+	bool was_run;	  /* crun knows of it */
 	struct rpc_call *waits[PROCESS_WAITS_MAX];
 	size_t wait_count;
 	/* While it is being started. */
@@ -37,7 +37,7 @@ struct process {
 	struct crun *crun;
 	uint64_t mark;
 	int listen_fd;
-	char name[16];			/* of its files */
+	char name[16]; /* of its files */
 };
 
 /*

@@ -17,7 +17,7 @@ struct expected {
 };
 
 struct early {
-	uint64_t at;		/* value of the counter when it ended; 0: empty */
+	uint64_t at; /* value of the counter when it ended; 0: empty */
 	pid_t pid;
 	uint32_t status;
 };
@@ -27,7 +27,7 @@ struct reaper {
 	struct loop_source *source;
 	struct expected *expected;
 	struct early early[EARLY_MAX];
-	uint64_t counter;	/* of marks and ends */
+	uint64_t counter; /* of marks and ends */
 	size_t early_next;
 	unsigned marks;
 };

@@ -23,7 +23,7 @@
 #include "sys/loop.h"
 
 struct reaper;
-typedef void reaper_fn(void *data, uint32_t status);	/* exit status, or 128 + signal */
+typedef void reaper_fn(void *data, uint32_t status); /* exit status, or 128 + signal */
 
 int reaper_new(struct loop *loop, struct reaper **ret_reaper, struct err *err);
 struct reaper *reaper_free(struct reaper *reaper);

@@ -17,7 +17,7 @@
 
 enum {
 	SIGNAL_MAX = 64,
-	SHUTDOWN_MS = 5,		/* for the answer to be on its way */
+	SHUTDOWN_MS = 5, /* for the answer to be on its way */
 };
 
 /*
@@ -50,8 +50,7 @@ static struct process *find(struct service *service, struct rpc_call *call, cons
 	struct process *p = c ? container_process(c, exec_id) : NULL;
 
 	if (!p)
-		rpc_call_fail(call, RPC_NOT_FOUND,
-			      c ? "no such process" : "no such container");
+		rpc_call_fail(call, RPC_NOT_FOUND, c ? "no such process" : "no such container");
 	return p;
 }
 
@@ -130,8 +129,7 @@ static void on_start(void *data, struct rpc_call *call, struct bytes payload)
 		process_start(p, call);
 }
 
-static int check_exec(const struct container *c, const Agent__ExecRequest *request,
-		      struct err *err)
+static int check_exec(const struct container *c, const Agent__ExecRequest *request, struct err *err)
 {
 	if (!spec_id_is_valid(request->exec_id))
 		return err_set(err, -EINVAL, "exec: its name has 1 to %d of [a-zA-Z0-9_.-]",
@@ -338,8 +336,8 @@ static void on_shutdown(void *data, struct rpc_call *call, struct bytes payload)
 		return;
 	agent__empty__free_unpacked(empty, NULL);
 	rpc_call_reply(call, NULL);
-	if (!service->timer && loop_timer(service->loop, SHUTDOWN_MS, on_time_to_go, service,
-					  &service->timer) < 0)
+	if (!service->timer &&
+	    loop_timer(service->loop, SHUTDOWN_MS, on_time_to_go, service, &service->timer) < 0)
 		loop_stop(service->loop);
 }
 

@@ -13,18 +13,18 @@
 #include "rpc/conn.h"
 
 enum {
-	SERVICE_VERSION = 1,		/* of the protocol, in Hello */
-	SERVICE_CALLS_MAX = 8192,	/* served at once: reads and waits may be long */
+	SERVICE_VERSION = 1,	  /* of the protocol, in Hello */
+	SERVICE_CALLS_MAX = 8192, /* served at once: reads and waits may be long */
 	SERVICE_ENTROPY_MAX = 512,
 };
 
 struct service {
 	struct container_table containers;
 	struct loop *loop;
-	uint64_t init_us;		/* CLOCK_BOOTTIME when init began */
-	uint64_t agent_us;		/* and when the port was open */
+	uint64_t init_us;  /* CLOCK_BOOTTIME when init began */
+	uint64_t agent_us; /* and when the port was open */
 	bool is_greeted;
-	struct loop_source *timer;	/* the end, a moment after Shutdown's answer */
+	struct loop_source *timer; /* the end, a moment after Shutdown's answer */
 };
 
 extern const struct rpc_method service_methods[];

@@ -14,7 +14,8 @@ bool spec_id_is_valid(const char *id)
 	size_t len = strlen(id);
 
 	return len > 0 && len <= SPEC_ID_MAX && id[0] != '.' &&
-	       strspn(id, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-") == len;
+	       strspn(id, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-") ==
+		       len;
 }
 
 /* RFC 3629: no surrogate, nothing overlong, nothing above U+10FFFF. */
@@ -23,8 +24,12 @@ static bool is_utf8(const char *text)
 	const uint8_t *at = (const uint8_t *)text;
 
 	while (*at) {
-		unsigned more = *at < 0x80 ? 0 : *at < 0xc2 ? 9 : *at < 0xe0 ? 1 : *at < 0xf0 ? 2 :
-				*at < 0xf5 ? 3 : 9;
+		unsigned more = *at < 0x80   ? 0
+				: *at < 0xc2 ? 9
+				: *at < 0xe0 ? 1
+				: *at < 0xf0 ? 2
+				: *at < 0xf5 ? 3
+					     : 9;
 		uint8_t low = *at == 0xe0 ? 0xa0 : *at == 0xf0 ? 0x90 : 0x80;
 		uint8_t high = *at == 0xed ? 0x9f : *at == 0xf4 ? 0x8f : 0xbf;
 
@@ -44,8 +49,10 @@ static int check_strings(char *const *strings, size_t count, size_t max, const c
 		return err_set(err, -E2BIG, "specification: %s: more than %zu", what, max);
 	for (size_t i = 0; i < count; i++) {
 		if (strlen(strings[i]) >= SPEC_STRING_MAX)
-			return err_set(err, -E2BIG, "specification: %s: entry %zu has more than %d "
-						    "bytes", what, i, SPEC_STRING_MAX - 1);
+			return err_set(err, -E2BIG,
+				       "specification: %s: entry %zu has more than %d "
+				       "bytes",
+				       what, i, SPEC_STRING_MAX - 1);
 		if (!is_utf8(strings[i]))
 			return err_set(err, -EINVAL, "specification: %s: entry %zu is not UTF-8",
 				       what, i);
@@ -68,11 +75,15 @@ int spec_check_process(const Agent__Process *p, struct err *err)
 		return r;
 	for (size_t i = 0; i < p->n_env; i++)
 		if (p->env[i][0] == '=' || !strchr(p->env[i], '='))
-			return err_set(err, -EINVAL, "specification: env: entry %zu is not "
-						     "NAME=VALUE", i);
+			return err_set(err, -EINVAL,
+				       "specification: env: entry %zu is not "
+				       "NAME=VALUE",
+				       i);
 	if (strlen(p->cwd) > SPEC_PATH_MAX || (p->cwd[0] && p->cwd[0] != '/') || !is_utf8(p->cwd))
-		return err_set(err, -EINVAL, "specification: cwd: not an absolute path of at most "
-					     "%d bytes", SPEC_PATH_MAX);
+		return err_set(err, -EINVAL,
+			       "specification: cwd: not an absolute path of at most "
+			       "%d bytes",
+			       SPEC_PATH_MAX);
 	return 0;
 }
 
@@ -85,15 +96,21 @@ static int check_layers(const Agent__ContainerSpec *spec, struct err *err)
 		const Agent__Layer *layer = spec->layers[i];
 
 		if (layer->base.n_unknown_fields > 0)
-			return err_set(err, -EBADMSG, "specification: layer %zu: a field that is "
-						      "not known", i);
+			return err_set(err, -EBADMSG,
+				       "specification: layer %zu: a field that is "
+				       "not known",
+				       i);
 		if (layer->root.len != ROOT_SIZE)
-			return err_set(err, -EINVAL, "specification: layer %zu: a root hash of %zu "
-						     "bytes, not %d", i, layer->root.len, ROOT_SIZE);
+			return err_set(err, -EINVAL,
+				       "specification: layer %zu: a root hash of %zu "
+				       "bytes, not %d",
+				       i, layer->root.len, ROOT_SIZE);
 		if (layer->data_blocks == 0 || layer->data_blocks > SPEC_BLOCKS_MAX ||
 		    layer->hash_start < layer->data_blocks || layer->hash_start > SPEC_BLOCKS_MAX)
-			return err_set(err, -EINVAL, "specification: layer %zu: data and hashes "
-						     "overlap, or no disk is that large", i);
+			return err_set(err, -EINVAL,
+				       "specification: layer %zu: data and hashes "
+				       "overlap, or no disk is that large",
+				       i);
 	}
 	return 0;
 }
@@ -106,17 +123,21 @@ static int check_rest(const Agent__ContainerSpec *spec, struct err *err)
 	if (len > SPEC_HOSTNAME_MAX ||
 	    strspn(spec->hostname, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 				   "0123456789_.-") != len)
-		return err_set(err, -EINVAL, "specification: hostname: not 0 to %d of "
-					     "[a-zA-Z0-9_.-]", SPEC_HOSTNAME_MAX);
+		return err_set(err, -EINVAL,
+			       "specification: hostname: not 0 to %d of "
+			       "[a-zA-Z0-9_.-]",
+			       SPEC_HOSTNAME_MAX);
 	if (!res)
 		return 0;
 	if (res->base.n_unknown_fields > 0)
-		return err_set(err, -EBADMSG, "specification: resources: a field that is not known");
-	if (res->cpu_milli && (res->cpu_milli < SPEC_CPU_MILLI_MIN ||
-			       res->cpu_milli > SPEC_CPU_MILLI_MAX))
-		return err_set(err, -EINVAL, "specification: resources: %u thousandths of a CPU, "
-					     "%d to %d can be", res->cpu_milli, SPEC_CPU_MILLI_MIN,
-			       SPEC_CPU_MILLI_MAX);
+		return err_set(err, -EBADMSG,
+			       "specification: resources: a field that is not known");
+	if (res->cpu_milli &&
+	    (res->cpu_milli < SPEC_CPU_MILLI_MIN || res->cpu_milli > SPEC_CPU_MILLI_MAX))
+		return err_set(err, -EINVAL,
+			       "specification: resources: %u thousandths of a CPU, "
+			       "%d to %d can be",
+			       res->cpu_milli, SPEC_CPU_MILLI_MIN, SPEC_CPU_MILLI_MAX);
 	if (res->memory_bytes > INT64_MAX || res->pids > INT32_MAX)
 		return err_set(err, -EINVAL, "specification: resources: no machine is that large");
 	return 0;

@@ -20,14 +20,14 @@ enum {
 	SPEC_LAYERS_MAX = 128,
 	SPEC_ARGS_MAX = 16384,
 	SPEC_ENV_MAX = 4096,
-	SPEC_STRING_MAX = 128 << 10,	/* one argument or variable: the kernel's own limit */
+	SPEC_STRING_MAX = 128 << 10, /* one argument or variable: the kernel's own limit */
 	SPEC_PATH_MAX = 4095,
 	SPEC_HOSTNAME_MAX = 63,
 	SPEC_ID_MAX = 64,
 	SPEC_CPU_MILLI_MAX = 1024 * 1000,
-	SPEC_CPU_MILLI_MIN = 10,	/* a millisecond of each hundred, the kernel's least */
+	SPEC_CPU_MILLI_MIN = 10, /* a millisecond of each hundred, the kernel's least */
 };
-#define SPEC_BLOCKS_MAX (UINT64_C(1) << 40)	/* of 4096 bytes */
+#define SPEC_BLOCKS_MAX (UINT64_C(1) << 40) /* of 4096 bytes */
 
 /*
  * The caller frees *ret_spec with agent__container_spec__free_unpacked(). -EBADMSG: not these

@@ -21,7 +21,10 @@ static void answer_read(struct output *out, struct bytes data, bool is_eof)
 {
 	Agent__ReadResponse response = AGENT__READ_RESPONSE__INIT;
 	struct rpc_call *call = out->reads[0].call;
-	union { const uint8_t *in; uint8_t *out; } at = { .in = data.at };
+	union {
+		const uint8_t *in;
+		uint8_t *out;
+	} at = { .in = data.at };
 
 	out->read_count--;
 	memmove(out->reads, out->reads + 1, out->read_count * sizeof(out->reads[0]));
@@ -119,8 +122,9 @@ void output_close(struct output *out)
 
 void input_init(struct input *in, struct loop *loop, bool is_terminal)
 {
-	*in = (struct input){ .loop = loop, .state = STREAM_WAITING, .fd = -1,
-			      .is_terminal = is_terminal };
+	*in = (struct input){
+		.loop = loop, .state = STREAM_WAITING, .fd = -1, .is_terminal = is_terminal
+	};
 }
 
 static void answer_write(struct input *in, bool is_done)

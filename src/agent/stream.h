@@ -22,22 +22,22 @@
 #include "wire/proto/agent.pb-c.h"
 
 enum {
-	STREAM_CALLS_MAX = 16,		/* waiting reads of a stream, and waiting writes */
-	STREAM_READ_MAX = 256 << 10,	/* bytes of one answer; of one ask at most as many */
-	STREAM_PIPE_SIZE = 256 << 10,	/* what a process may be ahead of its reader */
+	STREAM_CALLS_MAX = 16,	      /* waiting reads of a stream, and waiting writes */
+	STREAM_READ_MAX = 256 << 10,  /* bytes of one answer; of one ask at most as many */
+	STREAM_PIPE_SIZE = 256 << 10, /* what a process may be ahead of its reader */
 };
 
 enum stream_state {
-	STREAM_WAITING,		/* the process has not been started */
+	STREAM_WAITING, /* the process has not been started */
 	STREAM_OPEN,
-	STREAM_CLOSED,		/* nothing more comes, or is taken */
+	STREAM_CLOSED, /* nothing more comes, or is taken */
 };
 
 struct output {
 	struct loop *loop;
 	enum stream_state state;
 	int fd;
-	bool is_last;		/* the process has ended: what is in the pipe is all */
+	bool is_last; /* the process has ended: what is in the pipe is all */
 	struct loop_source *source;
 	struct output_read {
 		struct rpc_call *call;
@@ -50,14 +50,14 @@ void output_init(struct output *out, struct loop *loop);
 void output_open(struct output *out, int take_fd);
 void output_ask(struct output *out, struct rpc_call *call, uint32_t max);
 void output_set_last(struct output *out);
-void output_close(struct output *out);		/* who waits, and who comes, gets the end */
+void output_close(struct output *out); /* who waits, and who comes, gets the end */
 
 struct input {
 	struct loop *loop;
 	enum stream_state state;
 	int fd;
-	bool is_terminal;	/* has no end of its own: closing it does nothing */
-	bool is_closing;	/* as soon as the queue is empty */
+	bool is_terminal; /* has no end of its own: closing it does nothing */
+	bool is_closing;  /* as soon as the queue is empty */
 	struct loop_source *source;
 	struct input_write {
 		struct rpc_call *call;
@@ -70,7 +70,7 @@ struct input {
 void input_init(struct input *in, struct loop *loop, bool is_terminal);
 void input_open(struct input *in, int take_fd);
 void input_write(struct input *in, struct rpc_call *call, Agent__WriteRequest *take_request);
-void input_finish(struct input *in);		/* CloseInput */
-void input_close(struct input *in);		/* who waits, and who comes, fails */
+void input_finish(struct input *in); /* CloseInput */
+void input_close(struct input *in);  /* who waits, and who comes, fails */
 
 #endif

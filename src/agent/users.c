@@ -157,8 +157,10 @@ int users_resolve(struct arena *arena, struct bytes passwd, struct bytes group, 
 
 		r = find_group(group, want, &user.gid);
 		if (r == -ESRCH)
-			return err_set(err, r, "find user '%s': the image's /etc/group has no such "
-					       "group", text);
+			return err_set(err, r,
+				       "find user '%s': the image's /etc/group has no such "
+				       "group",
+				       text);
 	} else if (r == 0 && name.len > 0) {
 		r = find_groups_of(arena, group, name, &user);
 	}

@@ -22,9 +22,9 @@
 #include "base/err.h"
 
 enum {
-	USERS_FILE_MAX = 1 << 20,	/* of passwd and of group */
-	USERS_GROUPS_MAX = 1024,	/* supplementary ones of one user */
-	USERS_TEXT_MAX = 256,		/* "USER:GROUP" */
+	USERS_FILE_MAX = 1 << 20, /* of passwd and of group */
+	USERS_GROUPS_MAX = 1024,  /* supplementary ones of one user */
+	USERS_TEXT_MAX = 256,	  /* "USER:GROUP" */
 };
 #define USERS_ID_MAX UINT32_C(0x7fffffff)
 

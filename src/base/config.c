@@ -213,9 +213,11 @@ static int refuse_key(const char *name, enum config_source source, struct err *e
 
 	if (near)
 		return err_coded(err, ERR_CONFIG, -ENOENT,
-				 "set '%.64s': there is no such key; the nearest is '%s'", name, near);
+				 "set '%.64s': there is no such key; the nearest is '%s'", name,
+				 near);
 	return err_coded(err, ERR_CONFIG, -ENOENT,
-			 "set '%.64s': there is no such key; 'casemate config keys' lists them", name);
+			 "set '%.64s': there is no such key; 'casemate config keys' lists them",
+			 name);
 }
 
 /* Says what the key takes. */
@@ -247,8 +249,8 @@ static int refuse_value(const struct config_key_info *key, const char *value, in
 			 value, form[key->type], (int)more.len, more.at ? (char *)more.at : "");
 }
 
-int config_set(struct config *cfg, const char *name, const char *value,
-	       enum config_source source, struct err *err)
+int config_set(struct config *cfg, const char *name, const char *value, enum config_source source,
+	       struct err *err)
 {
 	const struct config_key_info *key = NULL;
 	struct config_value *slot = NULL;

@@ -21,17 +21,17 @@
 #include "base/buf.h"
 #include "base/err.h"
 
-enum { CONFIG_TEXT_MAX = 4095 };	/* bytes of a path or string */
+enum { CONFIG_TEXT_MAX = 4095 }; /* bytes of a path or string */
 
 enum config_key {
-	CONFIG_ACCEL,			/* enum config_accel */
-	CONFIG_START_TIMEOUT_KVM,	/* ms */
-	CONFIG_START_TIMEOUT_TCG,	/* ms */
+	CONFIG_ACCEL,		  /* enum config_accel */
+	CONFIG_START_TIMEOUT_KVM, /* ms */
+	CONFIG_START_TIMEOUT_TCG, /* ms */
 	CONFIG_DEFAULT_CPUS,
-	CONFIG_DEFAULT_MEMORY,		/* bytes */
-	CONFIG_LAYER_MAX_SIZE,		/* bytes */
+	CONFIG_DEFAULT_MEMORY, /* bytes */
+	CONFIG_LAYER_MAX_SIZE, /* bytes */
 	CONFIG_LAYER_MAX_ENTRIES,
-	CONFIG_LOG_SIZE,		/* bytes */
+	CONFIG_LOG_SIZE, /* bytes */
 	CONFIG_UID_FIRST,
 	CONFIG_UID_COUNT,
 	CONFIG_GUEST_DIR,
@@ -49,35 +49,35 @@ enum config_accel {
 };
 
 enum config_type {
-	CONFIG_BOOL,		/* true, false */
+	CONFIG_BOOL, /* true, false */
 	CONFIG_INT,
-	CONFIG_SIZE,		/* bytes: "512MiB" */
-	CONFIG_DURATION,	/* ms: "30s" */
-	CONFIG_ENUM,		/* one of words */
-	CONFIG_PATH,		/* absolute, or empty */
+	CONFIG_SIZE,	 /* bytes: "512MiB" */
+	CONFIG_DURATION, /* ms: "30s" */
+	CONFIG_ENUM,	 /* one of words */
+	CONFIG_PATH,	 /* absolute, or empty */
 };
 
 /* Where a value came from, the weakest first: a stronger one is never replaced by a weaker. */
 enum config_source {
 	CONFIG_DEFAULT,
-	CONFIG_NODE,	/* a file of the node's */
-	CONFIG_POD,	/* an annotation */
-	CONFIG_FLAG,	/* the command line of the user whose process this is: may set every key */
+	CONFIG_NODE, /* a file of the node's */
+	CONFIG_POD,  /* an annotation */
+	CONFIG_FLAG, /* the command line of the user whose process this is: may set every key */
 };
 
 struct config_key_info {
 	const char *name;
 	enum config_type type;
-	bool pod_may_set;	/* the node and the command line may set every key */
-	uint64_t min, max;	/* of a number; bytes and ms where it is a size or a duration */
-	const char *const *words;	/* of CONFIG_ENUM, NULL at the end; else NULL */
-	const char *fallback;	/* the default, as it would be written */
-	const char *doc;	/* one line for the man page */
+	bool pod_may_set;	  /* the node and the command line may set every key */
+	uint64_t min, max;	  /* of a number; bytes and ms where it is a size or a duration */
+	const char *const *words; /* of CONFIG_ENUM, NULL at the end; else NULL */
+	const char *fallback;	  /* the default, as it would be written */
+	const char *doc;	  /* one line for the man page */
 };
 
 struct config_value {
 	uint64_t number;
-	char *text;		/* of CONFIG_PATH, else NULL */
+	char *text; /* of CONFIG_PATH, else NULL */
 	enum config_source source;
 };
 
@@ -103,8 +103,8 @@ CLEANUP_FUNC(struct config, config_done)
  *	-ERANGE  the value is outside the key's range
  *	-ENOMEM
  */
-int config_set(struct config *cfg, const char *name, const char *value,
-	       enum config_source source, struct err *err);
+int config_set(struct config *cfg, const char *name, const char *value, enum config_source source,
+	       struct err *err);
 
 /* The value of a key that is a number (for CONFIG_ENUM: the word's place; for a bool: 0 or 1). */
 uint64_t config_number(const struct config *cfg, enum config_key key);

@@ -65,32 +65,46 @@ static int size_shift(const char *suffix)
 	return suffix[0] ? -EINVAL : 10 * (int)(letter - letters + 1);
 }
 
+/* ".5" at *at, if it is there: so many parts of *ret_scale. */
+static int take_fraction(const char **at, uint64_t *ret_parts, uint64_t *ret_scale)
+{
+	uint64_t parts = 0, scale = 1;
+
+	*ret_parts = 0;
+	*ret_scale = 1;
+	if (**at != '.')
+		return 0;
+	(*at)++;
+	if (!is_digit(**at))
+		return -EINVAL;
+	/* Six places are below a byte of a megabyte, and times 2^40 still fit. */
+	for (; is_digit(**at); (*at)++) {
+		if (scale == 1000000)
+			continue;
+		parts = parts * 10 + (uint64_t)(**at - '0');
+		scale *= 10;
+	}
+	*ret_parts = parts;
+	*ret_scale = scale;
+	return 0;
+}
+
 int text_parse_size(const char *text, uint64_t *ret)
 {
-	uint64_t whole, fraction = 0, scale = 1;
+	uint64_t whole = 0, parts = 0, scale = 1;
 	int r = take_digits(&text, &whole), shift;
 
+	if (r == 0)
+		r = take_fraction(&text, &parts, &scale);
 	if (r < 0)
 		return r;
-	if (*text == '.') {
-		text++;
-		if (!is_digit(*text))
-			return -EINVAL;
-		/* Six places are below a byte of a megabyte, and scaled by 2^40 still fit. */
-		for (; is_digit(*text); text++) {
-			if (scale < 1000000) {
-				fraction = fraction * 10 + (uint64_t)(*text - '0');
-				scale *= 10;
-			}
-		}
-	}
 	shift = size_shift(text);
 	if (shift < 0)
 		return shift;
 	if (whole > UINT64_MAX >> shift)
 		return -ERANGE;
 	/* The fraction is less than one unit, so the sum cannot pass what whole + 1 would be. */
-	*ret = (whole << shift) + (fraction << shift) / scale;
+	*ret = (whole << shift) + (parts << shift) / scale;
 	return 0;
 }
 
@@ -128,8 +142,12 @@ static int take_unit(const char **at, uint64_t *ret_ms)
 		const char *name;
 		uint64_t ms;
 		int rank;
-	} units[] = {	/* "ms" before "m", which it begins with */
-		{ "h", 3600000, 0 }, { "ms", 1, 3 }, { "m", 60000, 1 }, { "s", 1000, 2 },
+	} units[] = {
+		/* "ms" before "m", which it begins with */
+		{ "h", 3600000, 0 },
+		{ "ms", 1, 3 },
+		{ "m", 60000, 1 },
+		{ "s", 1000, 2 },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(units); i++) {
@@ -216,12 +234,13 @@ void text_hex(const void *at, size_t len, char *ret)
 	*ret = '\0';
 }
 
-static int hex_value(char c)
+/* 16 for what is no digit. */
+static unsigned int hex_value(char c)
 {
 	if (is_digit(c))
-		return c - '0';
+		return (unsigned int)(c - '0');
 	c = to_lower(c);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -EINVAL;
+	return c >= 'a' && c <= 'f' ? (unsigned int)(c - 'a') + 10 : 16;
 }
 
 int text_unhex(const char *hex, size_t len, uint8_t *ret)
@@ -229,7 +248,7 @@ int text_unhex(const char *hex, size_t len, uint8_t *ret)
 	if (strnlen(hex, 2 * len + 1) != 2 * len)
 		return -EINVAL;
 	for (size_t i = 0; i < 2 * len; i++) {
-		if (hex_value(hex[i]) < 0)
+		if (hex_value(hex[i]) > 15)
 			return -EINVAL;
 	}
 	for (size_t i = 0; i < len; i++)
@@ -295,8 +314,11 @@ static size_t utf8_at(struct bytes text, size_t at, uint32_t *ret)
 {
 	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
 	uint8_t first = bytes_u8(text, at);
-	size_t len = first < 0x80 ? 1 : (first & 0xe0) == 0xc0 ? 2 :
-		     (first & 0xf0) == 0xe0 ? 3 : (first & 0xf8) == 0xf0 ? 4 : 0;
+	size_t len = first < 0x80	      ? 1
+		     : (first & 0xe0) == 0xc0 ? 2
+		     : (first & 0xf0) == 0xe0 ? 3
+		     : (first & 0xf8) == 0xf0 ? 4
+					      : 0;
 	uint32_t c;
 
 	if (len == 0 || !bytes_has(text, at, len))
@@ -317,10 +339,10 @@ static size_t utf8_at(struct bytes text, size_t at, uint32_t *ret)
 
 static bool is_harmful(uint32_t c)
 {
-	return c < 0x20 || (c >= 0x7f && c <= 0x9f) ||
-	       c == 0x061c || c == 0x200e || c == 0x200f ||	/* marks of direction */
-	       (c >= 0x2028 && c <= 0x202e) ||	/* line ends, embeddings and overrides */
-	       (c >= 0x2066 && c <= 0x2069);	/* isolates */
+	return c < 0x20 || (c >= 0x7f && c <= 0x9f) || c == 0x061c || c == 0x200e ||
+	       c == 0x200f ||		       /* marks of direction */
+	       (c >= 0x2028 && c <= 0x202e) || /* line ends, embeddings and overrides */
+	       (c >= 0x2066 && c <= 0x2069);   /* isolates */
 }
 
 static int quote_char(struct buf *buf, uint32_t c)

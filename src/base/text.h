@@ -17,8 +17,8 @@
 #include "base/bytes.h"
 
 enum {
-	TEXT_NAME_MAX = 64,	/* characters of a pod's or container's name */
-	TEXT_NEAREST_MAX = 64,	/* longer words have no nearest one */
+	TEXT_NAME_MAX = 64,    /* characters of a pod's or container's name */
+	TEXT_NEAREST_MAX = 64, /* longer words have no nearest one */
 };
 
 /* Decimal digits, up to max. */

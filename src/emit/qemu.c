@@ -7,15 +7,15 @@
 #include <stdio.h>
 #include <string.h>
 
-/* One argument with its value, or nothing once something has gone wrong: -ENOMEM is looked at last. */
+/* Arguments so far; nothing is added any more once something has gone wrong. */
 struct emit_args {
 	struct strv argv;
 	int num;
 };
 
-#define EMIT(args, option, ...) \
-	do { \
-		emit_option(args, option); \
+#define EMIT(args, option, ...)                \
+	do {                                   \
+		emit_option(args, option);     \
 		emit_value(args, __VA_ARGS__); \
 	} while (0)
 
@@ -73,7 +73,9 @@ static int emit_check(const struct layout *layout)
 			return -EINVAL;
 	}
 	for (size_t i = 0; i < layout->port_count; i++) {
-		if (layout->ports[i].role >= LAYOUT_ROLES || !emit_is_word(layout->ports[i].name))
+		if (layout->ports[i].role >= LAYOUT_ROLES || layout->ports[i].number < 1 ||
+		    layout->ports[i].number > layout->port_count ||
+		    !emit_is_word(layout->ports[i].name))
 			return -EINVAL;
 	}
 	return 0;
@@ -109,26 +111,35 @@ static void emit_device(struct emit_args *args, const struct layout *layout,
 {
 	switch (device->kind) {
 	case LAYOUT_SCSI:
-		EMIT(args, "-device", "virtio-scsi-pci,id=scsi,bus=pcie.0,addr=%02x.0,"
-		     "disable-legacy=on,num_queues=1", device->slot);
+		EMIT(args, "-device",
+		     "virtio-scsi-pci,id=scsi,bus=pcie.0,addr=%02x.0,"
+		     "disable-legacy=on,num_queues=1",
+		     device->slot);
 		for (size_t i = 0; i < layout->disk_count; i++)
-			EMIT(args, "-device", "scsi-hd,id=disk%u,bus=scsi.0,channel=0,scsi-id=0,lun=%u,"
-			     "drive=disk%u,serial=%s", layout->disks[i].lun, layout->disks[i].lun,
-			     layout->disks[i].lun, layout->disks[i].serial);
+			EMIT(args, "-device",
+			     "scsi-hd,id=disk%u,bus=scsi.0,channel=0,scsi-id=0,lun=%u,"
+			     "drive=disk%u,serial=%s",
+			     layout->disks[i].lun, layout->disks[i].lun, layout->disks[i].lun,
+			     layout->disks[i].serial);
 		break;
 	case LAYOUT_SERIAL:
 		/* The guest makes two queues for each port there could be: not for 31. */
-		EMIT(args, "-device", "virtio-serial-pci,id=serial,bus=pcie.0,addr=%02x.0,"
-		     "disable-legacy=on,max_ports=%zu", device->slot, layout->port_count + 1);
+		EMIT(args, "-device",
+		     "virtio-serial-pci,id=serial,bus=pcie.0,addr=%02x.0,"
+		     "disable-legacy=on,max_ports=%zu",
+		     device->slot, layout->port_count + 1);
 		for (size_t i = 0; i < layout->port_count; i++)
-			EMIT(args, "-device", "virtserialport,id=port%u,bus=serial.0,nr=%u,"
-			     "chardev=port%u,name=%s", layout->ports[i].number,
+			EMIT(args, "-device",
+			     "virtserialport,id=port%u,bus=serial.0,nr=%u,"
+			     "chardev=port%u,name=%s",
 			     layout->ports[i].number, layout->ports[i].number,
-			     layout->ports[i].name);
+			     layout->ports[i].number, layout->ports[i].name);
 		break;
 	case LAYOUT_RNG:
-		EMIT(args, "-device", "virtio-rng-pci,id=rng,bus=pcie.0,addr=%02x.0,"
-		     "disable-legacy=on,rng=rng", device->slot);
+		EMIT(args, "-device",
+		     "virtio-rng-pci,id=rng,bus=pcie.0,addr=%02x.0,"
+		     "disable-legacy=on,rng=rng",
+		     device->slot);
 		break;
 	}
 }
@@ -148,10 +159,11 @@ static void emit_backends(struct emit_args *args, const struct layout *layout)
 	EMIT(args, "-append", "%s", layout->cmdline);
 	EMIT(args, "-bios", "/proc/self/fd/%d", emit_target(LAYOUT_ROLE_FIRMWARE));
 	for (size_t i = 0; i < layout->disk_count; i++)
-		EMIT(args, "-blockdev", "driver=raw,node-name=disk%u,read-only=on,auto-read-only=off,"
+		EMIT(args, "-blockdev",
+		     "driver=raw,node-name=disk%u,read-only=on,auto-read-only=off,"
 		     "file.driver=file,file.filename=/dev/fdset/%d,file.read-only=on,"
-		     "file.auto-read-only=off,file.locking=off", layout->disks[i].lun,
-		     emit_target(layout->disks[i].role));
+		     "file.auto-read-only=off,file.locking=off",
+		     layout->disks[i].lun, emit_target(layout->disks[i].role));
 	EMIT(args, "-chardev", "socket,id=console,fd=%d", emit_target(LAYOUT_ROLE_CONSOLE));
 	for (size_t i = 0; i < layout->port_count; i++)
 		EMIT(args, "-chardev", "socket,id=port%u,fd=%d", layout->ports[i].number,
@@ -160,7 +172,7 @@ static void emit_backends(struct emit_args *args, const struct layout *layout)
 	EMIT(args, "-cpu", "%s", layout->accel == LAYOUT_KVM ? "host,migratable=off" : "max");
 }
 
-/* -d to -s: what nobody asked for is off, since each such device costs the guest time to look at. */
+/* -d to -s: what nobody asked for is off, since the guest takes its time to look at each. */
 static void emit_machine(struct emit_args *args, const struct layout *layout)
 {
 	for (size_t i = 0; i < layout->device_count; i++)
@@ -169,14 +181,16 @@ static void emit_machine(struct emit_args *args, const struct layout *layout)
 	EMIT(args, "-display", "none");
 	EMIT(args, "-kernel", "/proc/self/fd/%d", emit_target(LAYOUT_ROLE_KERNEL));
 	EMIT(args, "-m", "size=%uM", layout->memory_mib);
-	EMIT(args, "-machine", "pc-q35-10.0,smm=off,sata=off,smbus=off,hpet=off,i8042=off,vmport=off,"
+	EMIT(args, "-machine",
+	     "pc-q35-10.0,smm=off,sata=off,smbus=off,hpet=off,i8042=off,vmport=off,"
 	     "graphics=off,usb=off,dump-guest-core=off,mem-merge=off");
 	EMIT(args, "-mon", "chardev=qmp,mode=control,pretty=off");
 	emit_option(args, "-no-reboot");
 	emit_option(args, "-no-user-config");
 	emit_option(args, "-nodefaults");
 	EMIT(args, "-object", "rng-builtin,id=rng");
-	EMIT(args, "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,"
+	EMIT(args, "-sandbox",
+	     "on,obsolete=deny,elevateprivileges=deny,spawn=deny,"
 	     "resourcecontrol=deny");
 	EMIT(args, "-smp", "cpus=%u", layout->vcpus);
 }

@@ -17,7 +17,7 @@
 
 /* The descriptor of each role has this number in QEMU; its stderr (2) is the spawner's. */
 enum {
-	EMIT_TARGET_FIRST = 3,		/* of LAYOUT_ROLE_KERNEL; the others follow in their order */
+	EMIT_TARGET_FIRST = 3, /* of LAYOUT_ROLE_KERNEL; the others follow in their order */
 };
 
 struct emit_fd {
@@ -26,8 +26,8 @@ struct emit_fd {
 };
 
 struct emit_qemu {
-	struct strv argv;		/* argv[0] is the program that was given */
-	struct emit_fd fds[LAYOUT_ROLES];	/* by rising target */
+	struct strv argv;		  /* argv[0] is the program that was given */
+	struct emit_fd fds[LAYOUT_ROLES]; /* by rising target */
 	size_t fd_count;
 };
 

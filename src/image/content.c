@@ -27,8 +27,8 @@ static uint64_t granule_for(uint64_t blocks)
 	return granule;
 }
 
-int image_content_begin(struct image_content *content, struct image_inode *inode,
-			uint64_t size, struct err *err)
+int image_content_begin(struct image_content *content, struct image_inode *inode, uint64_t size,
+			struct err *err)
 {
 	int r;
 

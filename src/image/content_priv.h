@@ -26,12 +26,12 @@ struct image_content {
 	uint64_t stored;		/* blocks before this one are in a run or a hole */
 	uint64_t granule;		/* in blocks */
 	bool is_open;			/* the last run goes on at stored */
-	uint8_t part[IMAGE_BLOCK_SIZE];	/* the block that next is in */
+	uint8_t part[IMAGE_BLOCK_SIZE]; /* the block that next is in */
 };
 
 /* A file of that size. -EFBIG with ERR_IMAGE_LIMIT: IMAGE_SIZE_MAX. */
-int image_content_begin(struct image_content *content, struct image_inode *inode,
-			uint64_t size, struct err *err);
+int image_content_begin(struct image_content *content, struct image_inode *inode, uint64_t size,
+			struct err *err);
 /* -EINVAL: out of order or beyond the size, ERR_IMAGE. */
 int image_content_data(struct image_content *content, uint64_t offset, struct bytes bytes,
 		       struct err *err);

@@ -25,14 +25,14 @@ enum { FIRST_NID = 2 };
 struct layout {
 	struct image_tree *tree;
 	struct image_output *out;
-	const struct image_name **names;	/* breadth first */
-	struct image_inode **inodes;		/* in the order of their first name */
+	const struct image_name **names; /* breadth first */
+	struct image_inode **inodes;	 /* in the order of their first name */
 	size_t inode_count;
 	uint64_t dir_blocks;
 	uint64_t meta_blkaddr;
 	uint64_t meta_size;
 	bool has_chunked;
-	uint8_t *dir;				/* where a directory is put together */
+	uint8_t *dir; /* where a directory is put together */
 	size_t dir_room;
 };
 
@@ -58,8 +58,8 @@ static void dirent_iter_init(struct dirent_iter *iter, const struct layout *layo
 
 static bool dirent_iter_next(struct dirent_iter *iter)
 {
-	const struct image_name *child = iter->next < iter->count ?
-					 iter->children[iter->next] : NULL;
+	const struct image_name *child = iter->next < iter->count ? iter->children[iter->next]
+								  : NULL;
 
 	if (!iter->had_self && (!child || strcmp(".", child->name) < 0)) {
 		iter->had_self = true;
@@ -103,7 +103,7 @@ static uint64_t dir_size(const struct layout *layout, const struct image_name *d
 static uint8_t dirent_type(const struct image_inode *inode)
 {
 	static const uint8_t types[] = {
-		[S_IFREG >> 12] = 1, [S_IFDIR >> 12] = 2, [S_IFCHR >> 12] = 3, [S_IFBLK >> 12] = 4,
+		[S_IFREG >> 12] = 1, [S_IFDIR >> 12] = 2,  [S_IFCHR >> 12] = 3, [S_IFBLK >> 12] = 4,
 		[S_IFIFO >> 12] = 5, [S_IFSOCK >> 12] = 6, [S_IFLNK >> 12] = 7,
 	};
 
@@ -162,8 +162,7 @@ static int dir_build(struct layout *layout, const struct image_name *dir, struct
 
 static bool is_inline(const struct image_inode *inode)
 {
-	return inode->held ||
-	       (image_inode_is(inode, S_IFDIR) && inode->size <= IMAGE_INLINE_MAX);
+	return inode->held || (image_inode_is(inode, S_IFDIR) && inode->size <= IMAGE_INLINE_MAX);
 }
 
 static int layout_names(struct layout *layout, struct err *err)
@@ -264,17 +263,16 @@ static int write_dirs(struct layout *layout, struct err *err)
 		assert(name->inode->blkaddr == layout->out->next);
 		r = dir_build(layout, name, err);
 		if (r == 0)
-			r = image_output_put(layout->out, layout->dir,
-					     image_content_blocks(name->inode->size) *
-					     IMAGE_BLOCK_SIZE, err);
+			r = image_output_put(
+				layout->out, layout->dir,
+				image_content_blocks(name->inode->size) * IMAGE_BLOCK_SIZE, err);
 		if (r < 0)
 			return r;
 	}
 	return 0;
 }
 
-static int write_xattrs(struct image_output *out, const struct image_inode *inode,
-			struct err *err)
+static int write_xattrs(struct image_output *out, const struct image_inode *inode, struct err *err)
 {
 	CLEANUP(buf_done) struct buf opaque = { 0 };
 	int r;
@@ -314,8 +312,9 @@ static int write_map(struct image_output *out, const struct image_inode *inode, 
 
 static void encode_inode(const struct image_inode *inode, uint8_t at[EROFS_INODE_SIZE])
 {
-	unsigned int kind = is_inline(inode) ? EROFS_FLAT_INLINE :
-			    inode->is_chunked ? EROFS_CHUNK_BASED : EROFS_FLAT_PLAIN;
+	unsigned int kind = is_inline(inode)	? EROFS_FLAT_INLINE
+			    : inode->is_chunked ? EROFS_CHUNK_BASED
+						: EROFS_FLAT_PLAIN;
 	size_t xattrs = xattr_size(inode);
 	uint32_t u = inode->blkaddr, links = inode->names;
 

@@ -10,8 +10,8 @@ enum { QUEUE_SIZE = 64 * IMAGE_BLOCK_SIZE };
 
 static const uint8_t zero_block[IMAGE_BLOCK_SIZE];
 
-int image_output_init(struct image_output *out, const struct image_sink *sink,
-		      uint64_t max_bytes, struct err *err)
+int image_output_init(struct image_output *out, const struct image_sink *sink, uint64_t max_bytes,
+		      struct err *err)
 {
 	int r;
 
@@ -127,8 +127,8 @@ static int output_tree_block(void *data, struct bytes block, struct err *err)
 	return out->queued == QUEUE_SIZE ? output_flush(out, err) : 0;
 }
 
-int image_output_finish(struct image_output *out, const uint8_t *first,
-			struct image_info *ret_info, struct err *err)
+int image_output_finish(struct image_output *out, const uint8_t *first, struct image_info *ret_info,
+			struct err *err)
 {
 	struct image_info info = { .data_blocks = out->next, .hash_start_block = out->next };
 	int r;

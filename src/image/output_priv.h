@@ -16,12 +16,12 @@ struct image_output {
 	uint64_t next;			/* the block that comes next */
 	uint8_t *queue;			/* blocks before next that the sink has not seen */
 	size_t queued;			/* in bytes */
-	uint8_t part[IMAGE_BLOCK_SIZE];	/* the block that is being put together */
+	uint8_t part[IMAGE_BLOCK_SIZE]; /* the block that is being put together */
 	size_t part_len;
 };
 
-int image_output_init(struct image_output *out, const struct image_sink *sink,
-		      uint64_t max_bytes, struct err *err);
+int image_output_init(struct image_output *out, const struct image_sink *sink, uint64_t max_bytes,
+		      struct err *err);
 void image_output_done(struct image_output *out);
 
 /* -EFBIG with ERR_IMAGE_LIMIT if that many blocks more would be too many. */
@@ -36,7 +36,7 @@ int image_output_fill(struct image_output *out, size_t zeros, struct err *err);
 int image_output_align(struct image_output *out, struct err *err);
 
 /* Block 0, then the tree. */
-int image_output_finish(struct image_output *out, const uint8_t *first,
-			struct image_info *ret_info, struct err *err);
+int image_output_finish(struct image_output *out, const uint8_t *first, struct image_info *ret_info,
+			struct err *err);
 
 #endif

@@ -12,7 +12,7 @@
 
 struct image_reader {
 	struct image_source source;
-	uint64_t size;			/* of the image, without the tree */
+	uint64_t size; /* of the image, without the tree */
 	uint64_t meta_at;
 	uint64_t root_nid;
 	/* What the last entry points at. */
@@ -23,12 +23,12 @@ struct image_reader {
 };
 
 struct inode {
-	uint64_t at;			/* of it in the image */
-	uint64_t body;			/* of what comes behind it and its attributes */
+	uint64_t at;   /* of it in the image */
+	uint64_t body; /* of what comes behind it and its attributes */
 	unsigned int kind;
 	uint32_t mode;
 	uint64_t size;
-	size_t xattrs;			/* bytes of them */
+	size_t xattrs; /* bytes of them */
 	uint32_t u;
 	uint8_t raw[EROFS_INODE_SIZE];
 };
@@ -121,8 +121,8 @@ static int read_inode(const struct image_reader *reader, uint64_t nid, struct in
 }
 
 /* Where the block'th block of a file lies: 1 and ret_at, or 0 for a hole. */
-static int block_find(const struct image_reader *reader, const struct inode *inode,
-		      uint64_t block, uint64_t *ret_at, struct err *err)
+static int block_find(const struct image_reader *reader, const struct inode *inode, uint64_t block,
+		      uint64_t *ret_at, struct err *err)
 {
 	uint8_t entry[4];
 	uint64_t chunk;
@@ -147,8 +147,8 @@ static int block_find(const struct image_reader *reader, const struct inode *ino
 }
 
 /* Up to a block's bytes of a file: 1, or 0 for a hole. */
-static int block_read(const struct image_reader *reader, const struct inode *inode,
-		      uint64_t block, uint8_t *at, size_t *ret_len, struct err *err)
+static int block_read(const struct image_reader *reader, const struct inode *inode, uint64_t block,
+		      uint8_t *at, size_t *ret_len, struct err *err)
 {
 	uint64_t left = inode->size - block * IMAGE_BLOCK_SIZE, from;
 	size_t len = left < IMAGE_BLOCK_SIZE ? left : IMAGE_BLOCK_SIZE;
@@ -162,8 +162,8 @@ static int block_read(const struct image_reader *reader, const struct inode *ino
 }
 
 /* 1 if a block of a directory has the name, 0 if not. */
-static int dir_block_find(struct bytes block, uint64_t dir_nid, const char *name,
-			  uint64_t *ret_nid, struct err *err)
+static int dir_block_find(struct bytes block, uint64_t dir_nid, const char *name, uint64_t *ret_nid,
+			  struct err *err)
 {
 	size_t want = strlen(name), count, start, end;
 	const uint8_t *dirent;
@@ -348,10 +348,10 @@ int image_reader_content(struct image_reader *reader, uint64_t nid, const struct
 	for (uint64_t i = 0; i * IMAGE_BLOCK_SIZE < inode.size; i = next) {
 		r = block_read(reader, &inode, i, block, &len, err);
 		if (r > 0)
-			r = to->write(to->data, i * IMAGE_BLOCK_SIZE,
-				      (struct bytes){ block, len }, err);
+			r = to->write(to->data, i * IMAGE_BLOCK_SIZE, (struct bytes){ block, len },
+				      err);
 		else if (r == 0)
-			i = (i / step + 1) * step - 1;	/* the rest of a hole's chunk */
+			i = (i / step + 1) * step - 1; /* the rest of a hole's chunk */
 		if (r < 0)
 			return r;
 		next = i + 1;

@@ -22,7 +22,7 @@ struct image_reader;
 /* Copies source. -EINVAL with ERR_IMAGE: no image of ours; -ENOMEM; what source returns. */
 int image_reader_new(const struct image_source *source, struct image_reader **ret_reader,
 		     struct err *err);
-struct image_reader *image_reader_free(struct image_reader *reader);	/* NULL is fine */
+struct image_reader *image_reader_free(struct image_reader *reader); /* NULL is fine */
 CLEANUP_PTR(struct image_reader, image_reader_free)
 
 /* Files go by their number, which is of this image only. */

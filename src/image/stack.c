@@ -17,7 +17,7 @@ struct places {
 };
 
 struct image_stack {
-	struct image_reader *readers[IMAGE_STACK_MAX];	/* the highest first */
+	struct image_reader *readers[IMAGE_STACK_MAX]; /* the highest first */
 	size_t count;
 };
 
@@ -64,8 +64,7 @@ static int place_add(struct places *places, struct place place, struct err *err)
 	return is_opaque || !place.is_dir;
 }
 
-static int places_root(const struct image_stack *stack, struct places *ret_places,
-		       struct err *err)
+static int places_root(const struct image_stack *stack, struct places *ret_places, struct err *err)
 {
 	int r = 0;
 
@@ -140,8 +139,7 @@ static int stack_lookup(void *data, const char *path, struct image_entry *ret_en
 	return image_reader_stat(place.reader, place.nid, ret_entry, &is_opaque, err);
 }
 
-static int stack_content(void *data, const char *path, const struct image_sink *to,
-			 struct err *err)
+static int stack_content(void *data, const char *path, const struct image_sink *to, struct err *err)
 {
 	struct place place;
 	int r;

@@ -18,7 +18,7 @@ struct image_stack;
  */
 int image_stack_new(struct image_reader *const *readers, size_t count,
 		    struct image_stack **ret_stack, struct err *err);
-struct image_stack *image_stack_free(struct image_stack *stack);	/* NULL is fine */
+struct image_stack *image_stack_free(struct image_stack *stack); /* NULL is fine */
 CLEANUP_PTR(struct image_stack, image_stack_free)
 
 /* For image_writer_use_lower(); valid as long as the stack. */

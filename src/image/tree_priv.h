@@ -14,40 +14,40 @@
 
 /* Blocks of a file that are stored in a row; what no run has is a hole. */
 struct image_run {
-	uint64_t start;			/* both in blocks of the file */
+	uint64_t start; /* both in blocks of the file */
 	uint64_t count;
 	uint32_t blkaddr;
 };
 
 struct image_inode {
 	uint32_t refs;
-	uint32_t names;			/* how many names stand for it */
-	uint32_t mode;			/* with the type */
+	uint32_t names; /* how many names stand for it */
+	uint32_t mode;	/* with the type */
 	uint32_t uid;
 	uint32_t gid;
 	uint32_t mtime_ns;
 	int64_t mtime_s;
-	uint64_t size;			/* of contents or target; of a directory once laid out */
-	bool is_implicit;		/* a parent that the layer left out */
+	uint64_t size;	  /* of contents or target; of a directory once laid out */
+	bool is_implicit; /* a parent that the layer left out */
 	bool is_opaque;
-	bool is_chunked;		/* runs has all there is, else blkaddr or held */
-	uint8_t *held;			/* contents or target, size bytes, kept beside the inode */
+	bool is_chunked; /* runs has all there is, else blkaddr or held */
+	uint8_t *held;	 /* contents or target, size bytes, kept beside the inode */
 	struct image_run *runs;
 	size_t run_count;
 	uint32_t blkaddr;
-	uint8_t *xattrs;		/* entries as erofs has them */
+	uint8_t *xattrs; /* entries as erofs has them */
 	size_t xattrs_len;
-	void *children;			/* of a directory: tsearch(3) over struct image_name */
+	void *children; /* of a directory: tsearch(3) over struct image_name */
 	uint32_t child_count;
 	uint32_t subdir_count;
 	/* Filled when it is laid out. */
-	uint32_t serial;		/* 0 before */
+	uint32_t serial; /* 0 before */
 	uint64_t nid;
 	size_t first_child;
 };
 
 struct image_name {
-	struct image_name *parent;	/* the root is its own */
+	struct image_name *parent; /* the root is its own */
 	struct image_inode *inode;
 	char name[];
 };
@@ -56,7 +56,7 @@ struct image_tree {
 	struct image_name *root;
 	uint32_t entries;
 	uint32_t max_entries;
-	uint64_t held;			/* bytes of memory */
+	uint64_t held; /* bytes of memory */
 	uint64_t max_held;
 };
 

@@ -9,14 +9,14 @@
 #include "base/buf.h"
 
 enum {
-	FAN_BITS = 7,		/* a block holds 128 hashes */
-	LEVELS_MAX = 10,	/* 64 bits of block numbers */
+	FAN_BITS = 7,	 /* a block holds 128 hashes */
+	LEVELS_MAX = 10, /* 64 bits of block numbers */
 };
 
 struct image_verity {
 	EVP_MD *sha256;
 	EVP_MD_CTX *ctx;
-	struct buf level[LEVELS_MAX];	/* 0 has the hashes of the data, padded when finished */
+	struct buf level[LEVELS_MAX]; /* 0 has the hashes of the data, padded when finished */
 };
 
 int image_verity_new(struct image_verity **ret_verity)

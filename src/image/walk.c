@@ -102,7 +102,7 @@ struct steps {
 	struct image_walk *walk;
 	struct image_name *dir;
 	struct buf rest;
-	size_t at;			/* where in rest the walk is */
+	size_t at; /* where in rest the walk is */
 	unsigned int hops;
 };
 
@@ -144,8 +144,7 @@ static int step_not_dir(const char *name, const char *what, struct err *err)
 }
 
 /* name is not in dir: what is below decides. rest is what comes after it. */
-static int step_missing(struct steps *steps, const char *name, const char *rest,
-			struct err *err)
+static int step_missing(struct steps *steps, const char *name, const char *rest, struct err *err)
 {
 	struct image_entry below;
 	int r;

@@ -9,8 +9,8 @@
 
 struct image_walk {
 	struct image_tree *tree;
-	struct image_lower lower;	/* no lookup: nothing is below */
-	bool has_asked;			/* something would look different over other layers */
+	struct image_lower lower; /* no lookup: nothing is below */
+	bool has_asked;		  /* something would look different over other layers */
 };
 
 /*

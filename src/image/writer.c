@@ -27,8 +27,8 @@ struct image_writer {
 	struct image_output out;
 	struct image_content content;
 	bool plain_names;
-	bool is_ignored;	/* the last entry leaves nothing behind, its data neither */
-	bool is_over;		/* after an error, and when finished */
+	bool is_ignored; /* the last entry leaves nothing behind, its data neither */
+	bool is_over;	 /* after an error, and when finished */
 };
 
 int image_writer_new(const struct image_limits *limits, const struct image_sink *sink,
@@ -252,18 +252,15 @@ static int link_target(struct image_writer *writer, const char *link,
 static int put_hardlink(struct image_writer *writer, struct image_name *dir, const char *name,
 			const struct image_entry *entry, struct err *err)
 {
-	struct image_name *old, *made;
 	struct image_inode *inode = NULL;
+	struct image_name *made;
 	bool is_opaque;
 	int r;
 
 	r = link_target(writer, entry->link, &inode, err);
 	if (r < 0)
 		return err_wrap(err, r, "link to '%s'", entry->link ? entry->link : "");
-	old = image_tree_find(dir, name);
-	if (old && old->inode == inode)
-		return 0;
-	/* What the link replaces may be a directory with its target in it. */
+	/* What the link replaces may be a directory with its target in it, or the target. */
 	inode->refs++;
 	(void)make_room(writer, dir, name, false, &is_opaque);
 	r = image_tree_add(&writer->tree, dir, name, inode, &made, err);
@@ -328,8 +325,8 @@ static int put_marker(struct image_writer *writer, struct image_name *dir, const
 	return put_whiteout(writer, dir, hidden, err);
 }
 
-static int put_path(struct image_writer *writer, const char *path,
-		    const struct image_entry *entry, struct err *err)
+static int put_path(struct image_writer *writer, const char *path, const struct image_entry *entry,
+		    struct err *err)
 {
 	struct image_inode *root = writer->tree.root->inode;
 	struct image_name *dir;
@@ -413,8 +410,7 @@ static int inherit_root(struct image_writer *writer, struct err *err)
 	return r;
 }
 
-int image_writer_finish(struct image_writer *writer, struct image_info *ret_info,
-			struct err *err)
+int image_writer_finish(struct image_writer *writer, struct image_info *ret_info, struct err *err)
 {
 	struct image_info info = { 0 };
 	int r = writer_ready(writer, err);

@@ -55,8 +55,8 @@
 #include "base/err.h"
 #include "base/macro.h"
 
-#define IMAGE_FORMAT "casemate-1"	/* the volume's name; another layout gets another name */
-#define IMAGE_SALT "-"			/* as dm-verity's table spells none */
+#define IMAGE_FORMAT "casemate-1" /* the volume's name; another layout gets another name */
+#define IMAGE_SALT "-"		  /* as dm-verity's table spells none */
 #define IMAGE_OPAQUE "trusted.overlay.opaque"
 
 enum {
@@ -66,14 +66,14 @@ enum {
 	IMAGE_INLINE_TOTAL = 64 << 20,
 	IMAGE_HOLE_BLOCKS = 4,
 	IMAGE_NAME_MAX = 255,
-	IMAGE_PATH_MAX = 4095,		/* also of a symbolic link's target */
-	IMAGE_LINK_HOPS = 40,		/* symbolic links below that one path may go through */
+	IMAGE_PATH_MAX = 4095, /* also of a symbolic link's target */
+	IMAGE_LINK_HOPS = 40,  /* symbolic links below that one path may go through */
 	IMAGE_XATTR_VALUE_MAX = 65535,
-	IMAGE_XATTR_COUNT_MAX = 128,	/* of one entry */
-	IMAGE_XATTR_TOTAL_MAX = 128 << 10,	/* of one entry, as stored */
+	IMAGE_XATTR_COUNT_MAX = 128,	   /* of one entry */
+	IMAGE_XATTR_TOTAL_MAX = 128 << 10, /* of one entry, as stored */
 	IMAGE_ENTRIES_DEFAULT = 1 << 20,
 };
-#define IMAGE_SIZE_MAX (UINT64_C(1) << 44)	/* of one file, holes included */
+#define IMAGE_SIZE_MAX (UINT64_C(1) << 44) /* of one file, holes included */
 #define IMAGE_STORED_DEFAULT (UINT64_C(16) << 30)
 #define IMAGE_HELD_DEFAULT (UINT64_C(512) << 20)
 
@@ -89,20 +89,20 @@ enum image_type {
 };
 
 struct image_xattr {
-	const char *name;		/* in full: "security.capability" */
+	const char *name; /* in full: "security.capability" */
 	struct bytes value;
 };
 
 struct image_entry {
-	const char *path;		/* relative to the root; "./", "//" and a leading "/" are fine */
+	const char *path; /* from the root; "./", "//" and a leading "/" are fine */
 	enum image_type type;
-	uint32_t mode;			/* the lower twelve bits count */
+	uint32_t mode; /* the lower twelve bits count */
 	uint32_t uid;
 	uint32_t gid;
 	int64_t mtime_s;
 	uint32_t mtime_ns;
-	uint64_t size;			/* of a file; of no meaning elsewhere */
-	const char *link;		/* target of a symbolic link, path of a hard link */
+	uint64_t size;	  /* of a file; of no meaning elsewhere */
+	const char *link; /* target of a symbolic link, path of a hard link */
 	uint32_t rdev_major;
 	uint32_t rdev_minor;
 	const struct image_xattr *xattrs;
@@ -111,10 +111,10 @@ struct image_entry {
 
 /* Of any, 0 is the default. */
 struct image_limits {
-	uint64_t max_stored_bytes;	/* the image without its tree; holes are free */
-	uint32_t max_entries;		/* names in the tree, parents that were left out included */
-	uint64_t max_held_bytes;	/* names, targets, attributes, small contents in memory */
-	bool plain_names;		/* no layer but a directory: '.wh.' is a name like others */
+	uint64_t max_stored_bytes; /* the image without its tree; holes are free */
+	uint32_t max_entries;	   /* names in the tree, parents that were left out included */
+	uint64_t max_held_bytes;   /* names, targets, attributes, small contents in memory */
+	bool plain_names;	   /* no layer but a directory: '.wh.' is a name like others */
 };
 
 /*
@@ -133,20 +133,18 @@ struct image_sink {
  * what it leaves out is zeros. image/stack.h has one over images.
  */
 struct image_lower {
-	int (*lookup)(void *data, const char *path, struct image_entry *ret_entry,
-		      struct err *err);
-	int (*content)(void *data, const char *path, const struct image_sink *to,
-		       struct err *err);
+	int (*lookup)(void *data, const char *path, struct image_entry *ret_entry, struct err *err);
+	int (*content)(void *data, const char *path, const struct image_sink *to, struct err *err);
 	void *data;
 };
 
 struct image_info {
-	uint8_t root[IMAGE_HASH_SIZE];	/* of the verity tree */
+	uint8_t root[IMAGE_HASH_SIZE]; /* of the verity tree */
 	uint64_t data_blocks;
 	uint64_t hash_start_block;
-	uint64_t total_bytes;		/* tree included */
-	bool needs_lower;		/* what is below was asked for: a function of the chain */
-	bool root_opaque;		/* nothing below is to be seen, which overlayfs can't say of
+	uint64_t total_bytes; /* tree included */
+	bool needs_lower;     /* what is below was asked for: a function of the chain */
+	bool root_opaque;     /* nothing below is to be seen, which overlayfs can't say of
 					 * a layer's root: stack no layers below this one */
 };
 
@@ -158,7 +156,7 @@ struct image_writer;
  */
 int image_writer_new(const struct image_limits *limits, const struct image_sink *sink,
 		     struct image_writer **ret_writer, struct err *err);
-struct image_writer *image_writer_free(struct image_writer *writer);	/* NULL is fine */
+struct image_writer *image_writer_free(struct image_writer *writer); /* NULL is fine */
 
 /* Without this nothing is below. Copied; before the first entry. */
 void image_writer_use_lower(struct image_writer *writer, const struct image_lower *lower);
@@ -168,7 +166,8 @@ void image_writer_use_lower(struct image_writer *writer, const struct image_lowe
  * -EINVAL with ERR_IMAGE: a path or hard link out of the root, through a symbolic link of this
  * layer or through a file, a hard link to nothing or to a directory, a device that is no
  * whiteout, a name that can't be one, two values for one attribute.
- * -EFBIG with ERR_IMAGE_LIMIT: any of the limits above. -ENOMEM, and what sink and lower return.
+ * -ELOOP with ERR_IMAGE: IMAGE_LINK_HOPS. -EFBIG with ERR_IMAGE_LIMIT: any other limit above.
+ * -ENOMEM, and what sink and lower return.
  * After any error only image_writer_free() is left to call; other calls return -EINVAL.
  */
 int image_writer_entry(struct image_writer *writer, const struct image_entry *entry,
@@ -182,8 +181,7 @@ int image_writer_data(struct image_writer *writer, uint64_t offset, struct bytes
 		      struct err *err);
 
 /* Writes directories, inodes, tree, and the first block; only free is left after it. */
-int image_writer_finish(struct image_writer *writer, struct image_info *ret_info,
-			struct err *err);
+int image_writer_finish(struct image_writer *writer, struct image_info *ret_info, struct err *err);
 
 CLEANUP_PTR(struct image_writer, image_writer_free)
 

@@ -10,16 +10,16 @@
 
 struct attr {
 	uint8_t index;
-	uint8_t len;			/* of name, the escape included */
+	uint8_t len; /* of name, the escape included */
 	bool is_escaped;
-	const char *name;		/* without prefix and escape */
+	const char *name; /* without prefix and escape */
 	struct bytes value;
 };
 
 static const struct prefix {
 	const char *text;
 	uint8_t index;
-	bool is_whole;			/* nothing comes after it */
+	bool is_whole; /* nothing comes after it */
 } prefixes[] = {
 	{ "user.", EROFS_XATTR_USER, false },
 	{ "system.posix_acl_access", EROFS_XATTR_ACL_ACCESS, true },
@@ -53,7 +53,8 @@ static int attr_make(const struct image_xattr *xattr, struct attr *ret_attr, str
 
 	if (!prefix)
 		return 0;
-	attr = (struct attr){ .index = prefix->index, .value = xattr->value,
+	attr = (struct attr){ .index = prefix->index,
+			      .value = xattr->value,
 			      .name = xattr->name + strlen(prefix->text) };
 	attr.is_escaped = attr.index == EROFS_XATTR_TRUSTED &&
 			  strncmp(attr.name, overlay, OVERLAY_LEN) == 0;
@@ -155,7 +156,9 @@ int image_xattr_encode(const struct image_xattr *xattrs, size_t count, struct bu
 int image_xattr_add_opaque(struct buf *buf)
 {
 	static const uint8_t yes[] = { 'y' };
-	const struct attr attr = { .index = EROFS_XATTR_TRUSTED, .len = OPAQUE_LEN, .name = opaque,
+	const struct attr attr = { .index = EROFS_XATTR_TRUSTED,
+				   .len = OPAQUE_LEN,
+				   .name = opaque,
 				   .value = { yes, sizeof(yes) } };
 
 	return entry_add(buf, &attr);

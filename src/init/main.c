@@ -27,7 +27,7 @@ struct init_mount {
 	const char *at;
 	unsigned long flags;
 	const char *options;
-	mode_t make;		/* the directory, if it isn't there */
+	mode_t make; /* the directory, if it isn't there */
 };
 
 static const struct init_mount mounts[] = {

@@ -170,7 +170,7 @@ static bool split(char *line, char *words[static WORDS_MAX], size_t *ret_count)
 	return true;
 }
 
-/* One line whose checksum is right: 1 if it makes sense, 0 if not, or what the reader gives up for. */
+/* One line whose checksum is right: 1 if it makes sense, 0 if not, negative to give up for. */
 static int read_body(struct reader *r, char *body)
 {
 	struct lease_journal *j = r->journal;
@@ -191,8 +191,8 @@ static int read_body(struct reader *r, char *body)
 		return 1;
 	}
 	if (count == 4 && !strcmp(words[0], "do")) {
-		if (!parse_number(words[1], &number) || number != j->count ||
-		    !is_kind(words[2]) || !unescape(words[3]) || strlen(words[3]) > LEASE_ARG_MAX)
+		if (!parse_number(words[1], &number) || number != j->count || !is_kind(words[2]) ||
+		    !unescape(words[3]) || strlen(words[3]) > LEASE_ARG_MAX)
 			return 0;
 		return add_entry(r, words[2], words[3]);
 	}
@@ -235,7 +235,8 @@ int lease_journal_read(struct arena *arena, struct bytes data, struct lease_jour
 
 		if (!end)
 			break;
-		r = read_line(&reader, (struct bytes){ data.at + at, (size_t)(end - data.at) - at });
+		r = read_line(&reader,
+			      (struct bytes){ data.at + at, (size_t)(end - data.at) - at });
 		if (r < 0)
 			return r;
 		at = (size_t)(end - data.at) + 1;

@@ -24,11 +24,11 @@
 #include "base/bytes.h"
 
 enum {
-	LEASE_JOURNAL_MAX = 4 << 20,	/* bytes */
+	LEASE_JOURNAL_MAX = 4 << 20, /* bytes */
 	LEASE_ENTRIES_MAX = 4096,
-	LEASE_BOOT_MAX = 64,		/* characters of a boot id */
+	LEASE_BOOT_MAX = 64, /* characters of a boot id */
 	LEASE_KIND_MAX = 32,
-	LEASE_ARG_MAX = 512,		/* bytes, before they are escaped */
+	LEASE_ARG_MAX = 512, /* bytes, before they are escaped */
 };
 
 struct lease_entry {
@@ -38,11 +38,11 @@ struct lease_entry {
 };
 
 struct lease_journal {
-	char boot[LEASE_BOOT_MAX + 1];	/* empty if the journal ended before it was said */
-	struct lease_entry *entries;	/* entry N is step N */
+	char boot[LEASE_BOOT_MAX + 1]; /* empty if the journal ended before it was said */
+	struct lease_entry *entries;   /* entry N is step N */
 	size_t count;
-	size_t len;			/* bytes up to the end of the last good line */
-	bool is_damaged;		/* a bad line is among the good ones */
+	size_t len;	 /* bytes up to the end of the last good line */
+	bool is_damaged; /* a bad line is among the good ones */
 };
 
 /*

@@ -85,7 +85,7 @@ static int apply_file(const struct lease_site *site, const char *arg, int *ret_f
 	(void)arg;
 	(void)ret_fd;
 	(void)err;
-	return 0;	/* the caller makes it */
+	return 0; /* the caller makes it */
 }
 
 static int undo_file(const struct lease_site *site, const char *arg, struct err *err)

@@ -14,13 +14,13 @@ struct lease_site {
 	const char *pod;
 	int run_fd;
 	int proc_fd;
-	int grace_ms, kill_ms;	/* as in lease.h, never 0 */
+	int grace_ms, kill_ms; /* as in lease.h, never 0 */
 };
 
 struct lease_kind {
 	const char *name;
-	bool outlives_boot;	/* else it is dropped, not undone, after a restart of the host */
-	bool holds_the_rest;	/* while it cannot be undone, no step before it is: they serve it */
+	bool outlives_boot;  /* else it is dropped, not undone, after a restart of the host */
+	bool holds_the_rest; /* while it cannot be undone, no step before it is: they serve it */
 	/* Takes the step. A descriptor that has to stay open is *ret_fd, which is -1 before. */
 	int (*apply)(const struct lease_site *site, const char *arg, int *ret_fd, struct err *err);
 	int (*undo)(const struct lease_site *site, const char *arg, struct err *err);

@@ -22,16 +22,16 @@ static const char journal_suffix[] = ".journal";
 struct lease {
 	struct lease_opts opts;
 	char name[TEXT_NAME_MAX + 1];
-	char file[TEXT_NAME_MAX + sizeof(journal_suffix)];	/* the journal's name */
+	char file[TEXT_NAME_MAX + sizeof(journal_suffix)]; /* the journal's name */
 	int leases_fd;
 	int journal_fd;
-	int dir_fd;			/* the pod's run directory, -1 in a recovery */
+	int dir_fd; /* the pod's run directory, -1 in a recovery */
 	int process_fds[LEASE_MAX_PROCESSES];
 	size_t process_count;
-	struct arena arena;		/* holds what journal points to */
+	struct arena arena; /* holds what journal points to */
 	struct lease_journal journal;
-	size_t room;			/* of journal.entries, in our own lease */
-	bool is_stale;			/* the journal is of another boot */
+	size_t room;   /* of journal.entries, in our own lease */
+	bool is_stale; /* the journal is of another boot */
 };
 
 static void at_step(const struct lease *lease, const char *where)
@@ -345,14 +345,14 @@ static int lease_step(struct lease *lease, const char *kind_name, const char *ar
 	return 0;
 }
 
-int lease_open(const struct lease_opts *opts, const char *name, struct lease **ret,
-	       struct err *err)
+int lease_open(const struct lease_opts *opts, const char *name, struct lease **ret, struct err *err)
 {
 	CLEANUP(lease_free) struct lease *lease = NULL;
 	int r = -ENODATA;
 
 	if (!text_name_valid(name))
-		return err_coded(err, ERR_USAGE, -EINVAL, "take the name '%.64s': it is no name", name);
+		return err_coded(err, ERR_USAGE, -EINVAL, "take the name '%.64s': it is no name",
+				 name);
 	lease = lease_new(opts, name);
 	if (!lease)
 		return err_num(err, -ENOMEM, "take the name '%s'", name);
@@ -365,8 +365,9 @@ int lease_open(const struct lease_opts *opts, const char *name, struct lease **r
 			r = clear_dead(lease, err);
 	}
 	if (r != -ENODATA)
-		return r < 0 ? r : err_set(err, -EBUSY, "take the name '%s': others keep taking it",
-					   name);
+		return r < 0 ? r
+			     : err_set(err, -EBUSY, "take the name '%s': others keep taking it",
+				       name);
 	r = start_journal(lease, err);
 	if (r == 0)
 		r = lease_step(lease, "dir", name, &lease->dir_fd, err);
@@ -409,11 +410,11 @@ int lease_uid(struct lease *lease, uid_t first, uint32_t count, uid_t *ret, stru
 		r = lease_step(lease, "uid", number, &unused_fd, err);
 		if (r == 0)
 			*ret = first + i;
-		if (r != -EEXIST)	/* else another pod was quicker */
+		if (r != -EEXIST) /* else another pod was quicker */
 			return r;
 	}
-	return err_coded(err, ERR_HOST, -ENOSPC, "lease a user id: all %u from %u on are taken", count,
-			 first);
+	return err_coded(err, ERR_HOST, -ENOSPC, "lease a user id: all %u from %u on are taken",
+			 count, first);
 }
 
 /* Relative, each component a name. */
@@ -440,12 +441,27 @@ int lease_file(struct lease *lease, const char *path, struct err *err)
 	return lease_step(lease, "file", path, &unused_fd, err);
 }
 
+/* Undoing a second lock of the same name would wait for, and kill, who holds the first. */
+static bool has_process(const struct lease *lease, const char *name)
+{
+	for (size_t i = 0; i < lease->journal.count; i++) {
+		const struct lease_entry *entry = &lease->journal.entries[i];
+
+		if (!entry->is_undone && strcmp(entry->kind, "process") == 0 &&
+		    strcmp(entry->arg, name) == 0)
+			return true;
+	}
+	return false;
+}
+
 int lease_process(struct lease *lease, const char *name, int *ret_fd, struct err *err)
 {
 	int fd = -1, r;
 
 	if (!text_name_valid(name))
 		return err_set(err, -EINVAL, "lease process '%.64s': it is no name", name);
+	if (has_process(lease, name))
+		return err_set(err, -EEXIST, "lease process '%s': there is one of that name", name);
 	if (lease->process_count == LEASE_MAX_PROCESSES)
 		return err_set(err, -E2BIG, "lease process '%s': more than %d", name,
 			       LEASE_MAX_PROCESSES);
@@ -472,7 +488,7 @@ static int recover_one(const struct lease_opts *opts, const char *name, lease_re
 		r = lockfile_open(lease->leases_fd, lease->file, false, 0, &lease->journal_fd,
 				  &step_err);
 	if (r == -EWOULDBLOCK || r == -ENOENT)
-		return 0;	/* it lives, or is done with */
+		return 0; /* it lives, or is done with */
 	if (r == 0)
 		r = load(lease, &step_err);
 	if (r < 0 && r != -ENODATA) {
@@ -482,8 +498,7 @@ static int recover_one(const struct lease_opts *opts, const char *name, lease_re
 	return undo_all(lease, tell, data, err);
 }
 
-int lease_recover(const struct lease_opts *opts, lease_report_fn *tell, void *data,
-		  struct err *err)
+int lease_recover(const struct lease_opts *opts, lease_report_fn *tell, void *data, struct err *err)
 {
 	CLEANUP(strv_done) struct strv names = { 0 };
 	cleanup_close int leases_fd = -1;

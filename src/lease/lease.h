@@ -29,15 +29,16 @@
  *
  * Every step is of a kind, a row of the table in kind.c: its name, how it is applied and undone,
  * whether it outlives a boot, and whether what was leased before it has to wait for its undoing (a
- * process: its user id and its directory are not given away while it runs). A new kind of thing to lease is a new row there and a function
- * here that words its argument for lease_step(); nothing else changes. Rules for a row: undo must
- * do for a step that was never taken, or half taken, or undone before (a crash comes anywhere);
- * it must look at the thing first, and touch only what is still as the step left it; what it
- * cannot undo it names in err, and is asked again by the next recovery.
+ * process: its user id and its directory are not given away while it runs). A new kind of thing to
+ * lease is a new row there and a function here that words its argument for lease_step(); nothing
+ * else changes. Rules for a row: undo must do for a step that was never taken, or half taken, or
+ * undone before (a crash comes anywhere); it must look at the thing first, and touch only what is
+ * still as the step left it; what it cannot undo it names in err, and is asked again by the next
+ * recovery.
  *
  * Signals may interrupt, the calls go on. Calls block: for the disk, and lease_undo() and
- * lease_recover() also for a process that has not ended yet (LEASE_GRACE_MS, then it is killed, then
- * LEASE_KILL_MS). Not for two threads at once.
+ * lease_recover() also for a process that has not ended yet (LEASE_GRACE_MS, then it is killed,
+ * then LEASE_KILL_MS). Not for two threads at once.
  */
 #ifndef LEASE_LEASE_H
 #define LEASE_LEASE_H
@@ -49,16 +50,16 @@
 #include "base/macro.h"
 
 enum {
-	LEASE_GRACE_MS = 2000,		/* for a process whose parent has died to end by itself */
-	LEASE_KILL_MS = 20000,		/* for a killed process to let go of its memory and devices */
-	LEASE_RECOVERY_MS = 60000,	/* lease_open() waits so long for a recovery that runs */
+	LEASE_GRACE_MS = 2000,	   /* for a process whose parent has died to end by itself */
+	LEASE_KILL_MS = 20000,	   /* for a killed one to let go of memory and devices */
+	LEASE_RECOVERY_MS = 60000, /* lease_open() waits so long for a recovery that runs */
 	LEASE_MAX_PROCESSES = 8,
 };
 
 struct lease_opts {
-	int run_fd;	/* the run directory; borrowed as long as the lease lives */
-	int proc_fd;	/* /proc, likewise */
-	int grace_ms, kill_ms;	/* 0: LEASE_GRACE_MS, LEASE_KILL_MS */
+	int run_fd;	       /* the run directory; borrowed as long as the lease lives */
+	int proc_fd;	       /* /proc, likewise */
+	int grace_ms, kill_ms; /* 0: LEASE_GRACE_MS, LEASE_KILL_MS */
 	/*
 	 * NULL, or called after each write to the disk and after each step taken or undone, with a
 	 * word for where that is. Tests end the process in it.
@@ -100,7 +101,7 @@ int lease_file(struct lease *lease, const char *path, struct err *err);
  * Says that a process is going to be started. *ret_fd is a locked file, the lease's own, which the
  * process must inherit under any number and never close: as long as anyone holds it, the process
  * counts as there. Undoing waits for that, and kills who holds it if it lasts. name is one
- * component and new in this lease. -E2BIG beyond LEASE_MAX_PROCESSES.
+ * valid name (-EINVAL) and new in this lease (-EEXIST). -E2BIG beyond LEASE_MAX_PROCESSES.
  */
 int lease_process(struct lease *lease, const char *name, int *ret_fd, struct err *err);
 
@@ -121,10 +122,10 @@ CLEANUP_PTR(struct lease, lease_free)
 /* One step of a dead pod. */
 struct lease_report {
 	const char *pod;
-	const char *kind;	/* of the table, or "journal" */
+	const char *kind; /* of the table, or "journal" */
 	const char *arg;
-	int num;		/* 0: undone, 1: dropped, its boot is over; negative: it stays */
-	const char *msg;	/* why it stays, or NULL */
+	int num;	 /* 0: undone, 1: dropped, its boot is over; negative: it stays */
+	const char *msg; /* why it stays, or NULL */
 };
 typedef void lease_report_fn(void *data, const struct lease_report *report);
 

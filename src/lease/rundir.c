@@ -41,7 +41,7 @@ int lease_run_dir_find(const struct lease_run_dir_opts *opts, int *ret_fd, char 
 	int r = choose(opts, &path);
 
 	if (r < 0) {
-		path = NULL;	/* asprintf() leaves it undefined */
+		path = NULL; /* asprintf() leaves it undefined */
 		return err_num(err, r, "open the run directory");
 	}
 	if (opts->configured[0])

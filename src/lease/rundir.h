@@ -19,7 +19,7 @@ int lease_run_dir_open(const char *configured, int *ret_fd, char **ret_path, str
 
 /* The same, with all that it depends on. */
 struct lease_run_dir_opts {
-	const char *configured;	/* "" if nothing is */
+	const char *configured; /* "" if nothing is */
 	const char *user;	/* $XDG_RUNTIME_DIR, or NULL */
 	const char *system;	/* "/run" */
 	const char *tmp;	/* "/tmp" */

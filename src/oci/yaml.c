@@ -10,10 +10,10 @@
 /* One mapping or list that is open. */
 struct level {
 	bool is_mapping;
-	bool has_key;		/* in a mapping: the key has been read, its value comes next */
-	size_t path_len;	/* of its own path, without what is in it */
+	bool has_key;	 /* in a mapping: the key has been read, its value comes next */
+	size_t path_len; /* of its own path, without what is in it */
 	size_t entries;
-	struct strv keys;	/* of a mapping, all so far */
+	struct strv keys; /* of a mapping, all so far */
 	yaml_mark_t start;
 };
 
@@ -100,8 +100,8 @@ static int take_key(struct parse *p, struct level *level, const char *key, yaml_
 		return refuse(p, at, -EINVAL, "a key is empty");
 	for (size_t i = 0; i < level->keys.len; i++) {
 		if (strcmp(level->keys.at[i], key) == 0)
-			return err_set(p->err, -EEXIST, "%zu:%zu: '%.64s' is there twice", at.line + 1,
-				       at.column + 1, key);
+			return err_set(p->err, -EEXIST, "%zu:%zu: '%.64s' is there twice",
+				       at.line + 1, at.column + 1, key);
 	}
 	r = strv_add(&level->keys, key);
 	if (r < 0)
@@ -121,7 +121,8 @@ static int on_scalar(struct parse *p, const yaml_event_t *event)
 	if (strlen(text) != event->data.scalar.length)
 		return refuse(p, event->start_mark, -EINVAL, "a NUL is in the text");
 	if (!level)
-		return refuse(p, event->start_mark, -EINVAL, "the file must be a mapping, 'key: value'");
+		return refuse(p, event->start_mark, -EINVAL,
+			      "the file must be a mapping, 'key: value'");
 	if (level->is_mapping && !level->has_key)
 		return take_key(p, level, text, event->start_mark);
 	r = enter_value(p, event->start_mark);
@@ -165,11 +166,13 @@ static int on_event(struct parse *p, const yaml_event_t *event)
 	case YAML_SCALAR_EVENT:
 		return on_scalar(p, event);
 	case YAML_MAPPING_START_EVENT:
-		return on_start(p, true, event->data.mapping_start.anchor ||
-				event->data.mapping_start.tag, event->start_mark);
+		return on_start(p, true,
+				event->data.mapping_start.anchor || event->data.mapping_start.tag,
+				event->start_mark);
 	case YAML_SEQUENCE_START_EVENT:
-		return on_start(p, false, event->data.sequence_start.anchor ||
-				event->data.sequence_start.tag, event->start_mark);
+		return on_start(p, false,
+				event->data.sequence_start.anchor || event->data.sequence_start.tag,
+				event->start_mark);
 	case YAML_MAPPING_END_EVENT:
 	case YAML_SEQUENCE_END_EVENT:
 		return on_end(p);

@@ -13,7 +13,9 @@
  *	}
  *	r = oci_yaml_parse(buf_bytes(&file), set, &cfg, &err);
  *	if (r < 0)
- *		return err_wrap(&err, r, "read '%s'", path);	"read '/x.yaml': 3:1: set 'acel': ..."
+ *		return err_wrap(&err, r, "read '%s'", path);
+ *
+ * gives "read '/x.yaml': 3:1: set 'acel': ..."
  */
 #ifndef OCI_YAML_H
 #define OCI_YAML_H
@@ -25,17 +27,17 @@
 #include "base/err.h"
 
 enum {
-	OCI_YAML_MAX_SIZE = 1 << 20,	/* bytes of a file */
-	OCI_YAML_MAX_DEPTH = 16,	/* mappings and lists in each other, the top counted */
-	OCI_YAML_MAX_ENTRIES = 1024,	/* entries of one mapping or list */
+	OCI_YAML_MAX_SIZE = 1 << 20, /* bytes of a file */
+	OCI_YAML_MAX_DEPTH = 16,     /* mappings and lists in each other, the top counted */
+	OCI_YAML_MAX_ENTRIES = 1024, /* entries of one mapping or list */
 };
 
 /* Valid during the call only. */
 struct oci_yaml_scalar {
-	const char *path;	/* keys joined by dots, places in lists from 0: "a.b[0].c" */
-	const char *text;	/* NULL: an empty mapping or list */
-	bool is_plain;		/* not quoted and not a block: null, true and 1 are meant as such */
-	size_t line, column;	/* where it begins, from 1 */
+	const char *path;    /* keys joined by dots, places in lists from 0: "a.b[0].c" */
+	const char *text;    /* NULL: an empty mapping or list */
+	bool is_plain;	     /* neither quoted nor a block: null, true, 1 are meant */
+	size_t line, column; /* where it begins, from 1 */
 };
 
 /* 0 or negative, which ends the parse; the message gets the place put before it. */

@@ -13,13 +13,13 @@
 
 enum {
 	LAYOUT_DEVICES_MAX = 8,
-	LAYOUT_DISKS_MAX = 4,		/* there when the VM starts; others are added later */
+	LAYOUT_DISKS_MAX = 4, /* there when the VM starts; others are added later */
 	LAYOUT_PORTS_MAX = 4,
 	LAYOUT_CMDLINE_MAX = 1023,
 	LAYOUT_NAME_MAX = 31,
-	LAYOUT_LUN_BASE = 0,		/* the base image's; the containers' layers follow */
+	LAYOUT_LUN_BASE = 0, /* the base image's; the containers' layers follow */
 	LAYOUT_LUN_FIRST = 1,
-	LAYOUT_LUN_LAST = 255,		/* above, the guest would need another way of addressing */
+	LAYOUT_LUN_LAST = 255, /* above, the guest would need another way of addressing */
 };
 
 #define LAYOUT_BASE_SERIAL "base"
@@ -32,18 +32,18 @@ enum layout_accel {
 
 /* What the VM is made of, each a PCI function on the root bus. */
 enum layout_kind {
-	LAYOUT_SERIAL,			/* virtio-serial: the ports */
-	LAYOUT_SCSI,			/* virtio-scsi: the disks, one LUN each */
-	LAYOUT_RNG,			/* virtio-rng */
+	LAYOUT_SERIAL, /* virtio-serial: the ports */
+	LAYOUT_SCSI,   /* virtio-scsi: the disks, one LUN each */
+	LAYOUT_RNG,    /* virtio-rng */
 };
 
 /* What a descriptor that the VM is handed is for. */
 enum layout_role {
 	LAYOUT_ROLE_KERNEL,
 	LAYOUT_ROLE_FIRMWARE,
-	LAYOUT_ROLE_BASE,		/* the base image, read-only */
-	LAYOUT_ROLE_KVM,		/* with LAYOUT_KVM only */
-	LAYOUT_ROLE_AGENT,		/* one end of a stream socket each */
+	LAYOUT_ROLE_BASE,  /* the base image, read-only */
+	LAYOUT_ROLE_KVM,   /* with LAYOUT_KVM only */
+	LAYOUT_ROLE_AGENT, /* one end of a stream socket each */
 	LAYOUT_ROLE_QMP,
 	LAYOUT_ROLE_CONSOLE,
 	LAYOUT_ROLES,
@@ -51,26 +51,26 @@ enum layout_role {
 
 struct layout_device {
 	enum layout_kind kind;
-	uint8_t slot;			/* 1 to 30 on bus 0; function 0 */
+	uint8_t slot; /* 1 to 30 on bus 0; function 0 */
 };
 
 struct layout_disk {
 	enum layout_role role;
-	uint16_t lun;			/* of target 0 on the LAYOUT_SCSI device */
+	uint16_t lun; /* of target 0 on the LAYOUT_SCSI device */
 	char serial[LAYOUT_NAME_MAX + 1];
 };
 
 struct layout_port {
 	enum layout_role role;
-	uint8_t number;			/* on the LAYOUT_SERIAL device; 0 is a console's, so from 1 */
+	uint8_t number; /* on the LAYOUT_SERIAL device; 0 is a console's, so from 1 */
 	char name[LAYOUT_NAME_MAX + 1];
 };
 
 struct layout {
 	uint32_t vcpus;
-	uint32_t memory_mib;		/* all of the guest's, its own needs included */
+	uint32_t memory_mib; /* all of the guest's, its own needs included */
 	enum layout_accel accel;
-	char cmdline[LAYOUT_CMDLINE_MAX + 1];	/* a function of guest image and accel-free settings */
+	char cmdline[LAYOUT_CMDLINE_MAX + 1]; /* a function of guest image and accel-free settings */
 	struct layout_device devices[LAYOUT_DEVICES_MAX];
 	size_t device_count;
 	struct layout_disk disks[LAYOUT_DISKS_MAX];

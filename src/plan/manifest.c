@@ -46,8 +46,8 @@ static int manifest_name(const json_t *object, const char *key, const char *wher
 	int r = manifest_text(object, key, where, ret, max, err);
 
 	if (r == 0 && !manifest_is_name(ret))
-		return err_set(err, -EINVAL, "read the guest's manifest: '%s%s' is not a plain name",
-			       where, key);
+		return err_set(err, -EINVAL,
+			       "read the guest's manifest: '%s%s' is not a plain name", where, key);
 	return r;
 }
 
@@ -70,9 +70,10 @@ static int manifest_blocks(const json_t *object, const char *key, uint64_t least
 	const json_int_t number = json_integer_value(value);
 
 	if (!json_is_integer(value) || number < (json_int_t)least || number > MANIFEST_BLOCKS_MAX)
-		return err_set(err, -EINVAL,
-			       "read the guest's manifest: 'base.%s' is not a number from %llu to %d",
-			       key, (unsigned long long)least, MANIFEST_BLOCKS_MAX);
+		return err_set(
+			err, -EINVAL,
+			"read the guest's manifest: 'base.%s' is not a number from %llu to %d", key,
+			(unsigned long long)least, MANIFEST_BLOCKS_MAX);
 	*ret = (uint64_t)number;
 	return 0;
 }
@@ -86,7 +87,7 @@ static int manifest_base(const json_t *base, struct manifest *ret, struct err *e
 		r = manifest_digest(base, "root", "base.", ret->base_root, err);
 	if (r == 0)
 		r = manifest_blocks(base, "data_blocks", 1, &ret->base_data_blocks, err);
-	if (r == 0)	/* the tree lies behind the data */
+	if (r == 0) /* the tree lies behind the data */
 		r = manifest_blocks(base, "hash_start", ret->base_data_blocks,
 				    &ret->base_hash_start, err);
 	if (r < 0 || !json_object_get(base, "salt"))

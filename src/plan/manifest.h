@@ -20,22 +20,22 @@
 #include "base/err.h"
 
 enum {
-	MANIFEST_MAX = 1 << 20,			/* bytes of the file */
-	MANIFEST_NAME_MAX = 127,		/* bytes of a file's name, which has no '/' */
+	MANIFEST_MAX = 1 << 20,	 /* bytes of the file */
+	MANIFEST_NAME_MAX = 127, /* bytes of a file's name, which has no '/' */
 	MANIFEST_VERSION_MAX = 127,
-	MANIFEST_SALT_MAX = 64,			/* hex digits */
-	MANIFEST_BLOCKS_MAX = 1 << 28,		/* 1 TiB */
+	MANIFEST_SALT_MAX = 64,	       /* hex digits */
+	MANIFEST_BLOCKS_MAX = 1 << 28, /* 1 TiB */
 };
 
 struct manifest {
 	char version[MANIFEST_VERSION_MAX + 1];
 	char kernel_file[MANIFEST_NAME_MAX + 1];
-	char kernel_sha256[64 + 1];		/* lower-case hex */
+	char kernel_sha256[64 + 1]; /* lower-case hex */
 	char base_file[MANIFEST_NAME_MAX + 1];
 	uint64_t base_data_blocks;
 	uint64_t base_hash_start;
 	char base_root[64 + 1];
-	char base_salt[MANIFEST_SALT_MAX + 1];	/* "": none */
+	char base_salt[MANIFEST_SALT_MAX + 1]; /* "": none */
 };
 
 /*

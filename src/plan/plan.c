@@ -26,7 +26,8 @@ int plan_accel_choose(const char *wanted, const char *kvm_refusal, enum layout_a
 		return err_coded(err, ERR_HOST, -ENODEV, "run a VM with KVM: %s", kvm_refusal);
 	if (strcmp(wanted, "kvm") != 0 && strcmp(wanted, "auto") != 0 && wanted[0] != '\0')
 		return err_coded(err, ERR_USAGE, -EINVAL,
-				 "choose an accelerator: '%s' is none of 'auto', 'kvm', 'tcg'", wanted);
+				 "choose an accelerator: '%s' is none of 'auto', 'kvm', 'tcg'",
+				 wanted);
 	*ret = kvm_refusal ? LAYOUT_TCG : LAYOUT_KVM;
 	return 0;
 }
@@ -57,19 +58,21 @@ static int plan_memory(const struct plan_request *request, struct layout *layout
 	uint64_t all;
 
 	if (bytes < (uint64_t)PLAN_MEMORY_LEAST_MIB * PLAN_MIB)
-		return err_coded(err, ERR_USAGE, -ERANGE,
-				 "plan the VM: %llu bytes of memory: a container needs %d MiB at least",
-				 (unsigned long long)bytes, PLAN_MEMORY_LEAST_MIB);
+		return err_coded(
+			err, ERR_USAGE, -ERANGE,
+			"plan the VM: %llu bytes of memory: a container needs %d MiB at least",
+			(unsigned long long)bytes, PLAN_MEMORY_LEAST_MIB);
 	if (wanted > PLAN_MEMORY_MOST_MIB)
 		return err_coded(err, ERR_HOST, -ERANGE,
 				 "plan the VM: %llu MiB of memory: a VM has %d MiB at most",
 				 (unsigned long long)wanted, PLAN_MEMORY_MOST_MIB);
 	all = wanted + PLAN_OVERHEAD_MIB + wanted / PLAN_OVERHEAD_SHARE;
 	if (host && all > host)
-		return err_coded(err, ERR_HOST, -ERANGE,
-				 "plan the VM: %llu MiB of memory, with the guest's own needs %llu: this host has %llu",
-				 (unsigned long long)wanted, (unsigned long long)all,
-				 (unsigned long long)host);
+		return err_coded(
+			err, ERR_HOST, -ERANGE,
+			"plan the VM: %llu MiB of memory, with the guest's own needs %llu: this host has %llu",
+			(unsigned long long)wanted, (unsigned long long)all,
+			(unsigned long long)host);
 	layout->memory_mib = (uint32_t)all;
 	return 0;
 }
@@ -111,11 +114,15 @@ static void plan_devices(struct layout *layout)
 	memcpy(layout->devices, devices, sizeof(devices));
 	layout->device_count = sizeof(devices) / sizeof(devices[0]);
 	layout->disks[0] = (struct layout_disk){
-		.role = LAYOUT_ROLE_BASE, .lun = LAYOUT_LUN_BASE, .serial = LAYOUT_BASE_SERIAL,
+		.role = LAYOUT_ROLE_BASE,
+		.lun = LAYOUT_LUN_BASE,
+		.serial = LAYOUT_BASE_SERIAL,
 	};
 	layout->disk_count = 1;
 	layout->ports[0] = (struct layout_port){
-		.role = LAYOUT_ROLE_AGENT, .number = 1, .name = LAYOUT_AGENT_PORT,
+		.role = LAYOUT_ROLE_AGENT,
+		.number = 1,
+		.name = LAYOUT_AGENT_PORT,
 	};
 	layout->port_count = 1;
 }

@@ -20,7 +20,7 @@ enum {
 	PLAN_VCPUS_MAX = 255,		/* more need x2APIC IDs and an IOMMU in the guest */
 	PLAN_MEMORY_MIB = 512,		/* the default, the container's */
 	PLAN_MEMORY_LEAST_MIB = 4,	/* crun and a small program, just so */
-	PLAN_MEMORY_MOST_MIB = 8 << 20,	/* 8 TiB */
+	PLAN_MEMORY_MOST_MIB = 8 << 20, /* 8 TiB */
 
 	/*
 	 * What the guest itself needs besides: 128 MiB for kernel (16 MiB text and data, 10 MiB
@@ -32,12 +32,12 @@ enum {
 };
 
 struct plan_request {
-	uint32_t cpu_milli;		/* 0: the default */
-	uint64_t memory_bytes;		/* the container's; 0: the default */
+	uint32_t cpu_milli;    /* 0: the default */
+	uint64_t memory_bytes; /* the container's; 0: the default */
 	enum layout_accel accel;
 	const struct manifest *guest;
-	uint32_t host_cpus;		/* that we may use; 0: unknown, nothing is refused */
-	uint64_t host_memory_bytes;	/* all there is; 0: unknown */
+	uint32_t host_cpus;	    /* that we may use; 0: unknown, nothing is refused */
+	uint64_t host_memory_bytes; /* all there is; 0: unknown */
 };
 
 /*

@@ -102,7 +102,8 @@ int pod_prepare_start(struct loop *loop, const char *program,
 						 .envp = environ,
 						 .fds = &handed,
 						 .fd_count = 1,
-						 .die_with_parent = true },
+						 .die_with_parent = true,
+						 .keep_caps = true },
 			&pid, &prepare->pidfd, err);
 	(void)close(pair[1]);
 	if (r >= 0)

@@ -81,8 +81,8 @@ static int collect(int flags, pid_t *ret_pid, uint32_t *ret_status)
 	if (pid == 0)
 		return -EAGAIN;
 	*ret_pid = pid;
-	*ret_status = WIFSIGNALED(status) ? 128U + (uint32_t)WTERMSIG(status) :
-					    (uint32_t)WEXITSTATUS(status);
+	*ret_status = WIFSIGNALED(status) ? 128U + (uint32_t)WTERMSIG(status)
+					  : (uint32_t)WEXITSTATUS(status);
 	return 0;
 }
 

@@ -12,8 +12,8 @@
 #include "base/err.h"
 
 enum {
-	DM_BLOCK = 4096,		/* of data and of hashes alike */
-	DM_ROOT_SIZE = 32,		/* SHA-256 */
+	DM_BLOCK = 4096,   /* of data and of hashes alike */
+	DM_ROOT_SIZE = 32, /* SHA-256 */
 	DM_HASHES_IN_BLOCK = DM_BLOCK / DM_ROOT_SIZE,
 };
 
@@ -21,7 +21,7 @@ enum {
 struct dm_verity {
 	dev_t device;
 	uint64_t data_blocks;
-	uint64_t hash_start;		/* in blocks, from the start of the device */
+	uint64_t hash_start; /* in blocks, from the start of the device */
 	uint8_t root[DM_ROOT_SIZE];
 };
 

@@ -17,7 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#ifndef MFD_NOEXEC_SEAL		/* Linux 6.3, younger than Debian 12's headers */
+#ifndef MFD_NOEXEC_SEAL /* Linux 6.3, younger than Debian 12's headers */
 #define MFD_NOEXEC_SEAL 0x0008U
 #endif
 
@@ -25,7 +25,7 @@ enum {
 	READ_CHUNK = 16 << 10,
 	COPY_CHUNK = 1 << 30,
 	LOCK_POLL_MS = 10,
-	OPEN_TRIES = 100,	/* openat2() says EAGAIN while somebody renames in the tree */
+	OPEN_TRIES = 100, /* openat2() says EAGAIN while somebody renames in the tree */
 	NAME_TRIES = 16,
 };
 
@@ -119,7 +119,8 @@ static int create_beside(int dir_fd, char *tmp, size_t size)
 		if (getrandom(&random, sizeof(random), 0) != sizeof(random))
 			return -EIO;
 		(void)snprintf(tmp, size, ".tmp-%016llx", (unsigned long long)random);
-		fd = openat(dir_fd, tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+		fd = openat(dir_fd, tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
+			    0600);
 		if (fd >= 0 || errno != EEXIST)
 			return fd >= 0 ? fd : -errno;
 	}
@@ -148,8 +149,7 @@ static int sync_dir(int dir_fd)
 	return fsync(fd) < 0 && errno != EINVAL ? -errno : 0;
 }
 
-int file_write_atomic(int dir_fd, const char *name, struct bytes data, mode_t mode,
-		      struct err *err)
+int file_write_atomic(int dir_fd, const char *name, struct bytes data, mode_t mode, struct err *err)
 {
 	cleanup_close int fd = -1;
 	char tmp[32];
@@ -240,8 +240,9 @@ int file_open_private_dir(int dir_fd, const char *path, uid_t uid, int *ret, str
 		return err_set(err, -EPERM, "open directory '%s': it is owned by user %u, not %u",
 			       path, (unsigned int)st.st_uid, (unsigned int)uid);
 	if (st.st_mode & 077)
-		return err_set(err, -EPERM, "open directory '%s': its mode is %04o; it must be 0700",
-			       path, st.st_mode & 07777);
+		return err_set(err, -EPERM,
+			       "open directory '%s': its mode is %04o; it must be 0700", path,
+			       st.st_mode & 07777);
 	*ret = steal_fd(&fd);
 	return 0;
 }
@@ -341,8 +342,8 @@ int file_open_beneath(int dir_fd, const char *path, int flags, int *ret, struct 
 
 /* What is kept on the way down, so that the whole tree goes as far as it can. */
 struct removal {
-	int num;		/* the first error */
-	char name[64];		/* and where: the end of its name */
+	int num;       /* the first error */
+	char name[64]; /* and where: the end of its name */
 };
 
 static void removal_note(struct removal *rm, const char *name, int num)
@@ -447,7 +448,8 @@ static int copy_to_memfd(int from_fd, int memfd)
 int file_memfd_sealed(int from_fd, const char *name, int *ret, struct err *err)
 {
 	const int seals = F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL;
-	cleanup_close int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
+	cleanup_close int fd =
+		memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
 	int r;
 
 	if (fd < 0 && errno == EINVAL)

@@ -19,7 +19,7 @@
 #include "base/err.h"
 
 enum {
-	FILE_TREE_MAX_DEPTH = 256,	/* directories file_remove_tree() goes down */
+	FILE_TREE_MAX_DEPTH = 256, /* directories file_remove_tree() goes down */
 };
 
 /*
@@ -58,7 +58,7 @@ int file_open_private_dir(int dir_fd, const char *path, uid_t uid, int *ret, str
 /* Gives a file of a directory another name there, in the place of what has it. */
 int file_rename(int dir_fd, const char *from, const char *to, struct err *err);
 
-/* Waits until the names in a directory are on disk; 0 also where a file system has no such thing. */
+/* Waits until the names in a directory are on disk; 0 too if a file system has no such thing. */
 int file_sync_dir(int dir_fd, struct err *err);
 
 /* Adds the names in a directory to *ret, in byte order, without "." and "..". */

@@ -24,8 +24,8 @@ static int fail_with_log(int fs_fd, const char *type, const char *step, struct e
 	return err_set(err, num, "mount %s: %s: %s", type, step, said + 2);
 }
 
-int fsmount_make(const char *type, const struct fsmount_option *options, size_t count, unsigned attrs,
-	       int *ret_fd, struct err *err)
+int fsmount_make(const char *type, const struct fsmount_option *options, size_t count,
+		 unsigned attrs, int *ret_fd, struct err *err)
 {
 	cleanup_close int fs_fd = -1;
 	int fd, r;

@@ -18,15 +18,15 @@
 
 struct fsmount_option {
 	const char *key;
-	const char *value;	/* NULL: a flag */
+	const char *value; /* NULL: a flag */
 };
 
 /*
  * A file system of that type that is mounted nowhere yet; attrs are MOUNT_ATTR_*. The caller owns
  * *ret_fd, and the file system goes with it if it was not placed. Any errno of the file system.
  */
-int fsmount_make(const char *type, const struct fsmount_option *options, size_t count, unsigned attrs,
-	       int *ret_fd, struct err *err);
+int fsmount_make(const char *type, const struct fsmount_option *options, size_t count,
+		 unsigned attrs, int *ret_fd, struct err *err);
 
 /* Puts what fsmount_make() made on a directory; path is relative to dir_fd, its end not followed. */
 int fsmount_place(int mount_fd, int dir_fd, const char *path, struct err *err);

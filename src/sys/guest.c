@@ -36,10 +36,10 @@ int guest_clock_set(int64_t realtime_ns, struct err *err)
 
 int guest_entropy_add(struct bytes entropy, struct err *err)
 {
-	struct {
+	union {
 		struct rand_pool_info info;
-		uint8_t room[ENTROPY_MAX];
-	} pool = { 0 };
+		uint8_t room[sizeof(struct rand_pool_info) + ENTROPY_MAX];
+	} pool = { .room = { 0 } };
 	cleanup_close int fd = -1;
 	int r = 0;
 
@@ -52,7 +52,7 @@ int guest_entropy_add(struct bytes entropy, struct err *err)
 		return err_sys(err, "open '/dev/urandom'");
 	pool.info.entropy_count = (int)entropy.len * 8;
 	pool.info.buf_size = (int)entropy.len;
-	memcpy(pool.room, entropy.at, entropy.len);
+	memcpy(pool.room + sizeof(pool.info), entropy.at, entropy.len);
 	if (ioctl(fd, RNDADDENTROPY, &pool) < 0)
 		r = err_sys(err, "add entropy");
 	explicit_bzero(&pool, sizeof(pool));
@@ -166,8 +166,10 @@ int guest_disks_find(int sysfs_fd, char *const *serials, size_t count, dev_t *re
 		return err_num(err, -ENOMEM, "find disks");
 	for (size_t i = 0; i < count; i++)
 		if (!serials[i][0] || strlen(serials[i]) > GUEST_SERIAL_MAX)
-			return err_set(err, -EINVAL, "find disk '%.40s': a serial number has 1 to "
-						     "%d bytes", serials[i], GUEST_SERIAL_MAX);
+			return err_set(err, -EINVAL,
+				       "find disk '%.40s': a serial number has 1 to "
+				       "%d bytes",
+				       serials[i], GUEST_SERIAL_MAX);
 	r = scan_disks(sysfs_fd, serials, count, devices);
 	if (r < 0)
 		return err_num(err, r, "find disks");

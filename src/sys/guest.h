@@ -13,7 +13,7 @@
 #include "base/bytes.h"
 #include "base/err.h"
 
-enum { GUEST_SERIAL_MAX = 36 };	/* of a disk: the longest that QEMU's SCSI disks have */
+enum { GUEST_SERIAL_MAX = 36 }; /* of a disk: the longest that QEMU's SCSI disks have */
 
 int guest_clock_set(int64_t realtime_ns, struct err *err);
 

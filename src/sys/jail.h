@@ -15,8 +15,8 @@ int jail_map_ids(uid_t uid, gid_t gid, const char **ret_step);
 
 /*
  * In a mount namespace of its own: makes a root of /usr and the /lib folders (read-only), the
- * linker's cache, /proc, /dev/null and /dev/urandom, and makes it the only thing to be seen. /proc is
- * a new one (of the caller's PID namespace) where the kernel allows that, the host's otherwise.
+ * linker's cache, /proc, /dev/null and /dev/urandom, and makes it the only thing to be seen. /proc
+ * is a new one (of the caller's PID namespace) where the kernel allows that, the host's otherwise.
  * -EINVAL in a chroot: its root is no mount, so nothing can be put in its place.
  */
 int jail_enter_root(const char **ret_step);

@@ -22,11 +22,11 @@ enum {
 	KVM_PDPT = 0x2000,
 	KVM_PD = 0x3000,
 	KVM_CODE = 0x4000,
-	KVM_CPUID_MAX = 256,		/* the kernel's own limit */
+	KVM_CPUID_MAX = 256, /* the kernel's own limit */
 	KVM_PORT = 0xe9,
 	KVM_HALF = 0x25,
-	KVM_REAP_MS = 20,	/* for a killed child; one that stays longer is left to init */
-	KVM_STATUS_DONE = 42,	/* the child's, so that no accident looks like success */
+	KVM_REAP_MS = 20,     /* for a killed child; one that stays longer is left to init */
+	KVM_STATUS_DONE = 42, /* the child's, so that no accident looks like success */
 };
 
 /*
@@ -40,10 +40,9 @@ enum {
  *	out %al, $PORT; hlt; jmp .
  */
 static const uint8_t kvm_guest[] = {
-	0x0f, 0x20, 0xd8, 0x0f, 0x22, 0xd8, 0xb9, 0x80, 0x00, 0x00, 0xc0, 0x0f, 0x32, 0x0f, 0x30,
-	0x31, 0xc0, 0x0f, 0xa2,
-	0xb8, KVM_HALF, 0, 0, 0, 0x66, 0x0f, 0x6e, 0xc0, 0x66, 0x0f, 0xfe, 0xc0, 0x66, 0x0f, 0x7e, 0xc0,
-	0xe6, KVM_PORT, 0xf4, 0xeb, 0xfe,
+	0x0f, 0x20, 0xd8, 0x0f, 0x22, 0xd8, 0xb9,     0x80, 0x00, 0x00,	    0xc0, 0x0f, 0x32, 0x0f,
+	0x30, 0x31, 0xc0, 0x0f, 0xa2, 0xb8, KVM_HALF, 0,    0,	  0,	    0x66, 0x0f, 0x6e, 0xc0,
+	0x66, 0x0f, 0xfe, 0xc0, 0x66, 0x0f, 0x7e,     0xc0, 0xe6, KVM_PORT, 0xf4, 0xeb, 0xfe,
 };
 
 static const char *const kvm_texts[] = {
@@ -139,26 +138,28 @@ static int kvm_child_name(int kvm_fd, int vcpu_fd)
 	return 0;
 }
 
-/* 64-bit mode, at the start of its code; the tables map the first 2 MiB of addresses to themselves. */
+/* 64-bit mode, at the start of its code; the tables map the first 2 MiB to themselves. */
 static int kvm_child_set(int vcpu_fd, uint64_t *memory)
 {
-	struct kvm_segment code = { .limit = ~0u, .selector = 8, .type = 11, .present = 1, .s = 1,
-				    .l = 1, .g = 1 };
-	struct kvm_segment data = { .limit = ~0u, .selector = 16, .type = 3, .present = 1, .s = 1,
-				    .db = 1, .g = 1 };
+	struct kvm_segment code = {
+		.limit = ~0u, .selector = 8, .type = 11, .present = 1, .s = 1, .l = 1, .g = 1
+	};
+	struct kvm_segment data = {
+		.limit = ~0u, .selector = 16, .type = 3, .present = 1, .s = 1, .db = 1, .g = 1
+	};
 	struct kvm_regs regs = { .rip = KVM_CODE, .rflags = 2 };
 	struct kvm_sregs sregs;
 
-	memory[KVM_PML4 / 8] = KVM_PDPT | 3;		/* present, writable */
+	memory[KVM_PML4 / 8] = KVM_PDPT | 3; /* present, writable */
 	memory[KVM_PDPT / 8] = KVM_PD | 3;
-	memory[KVM_PD / 8] = 0x83;			/* and one large page */
+	memory[KVM_PD / 8] = 0x83; /* and one large page */
 	memcpy((uint8_t *)memory + KVM_CODE, kvm_guest, sizeof(kvm_guest));
 	if (ioctl(vcpu_fd, KVM_GET_SREGS, &sregs) < 0)
 		return -errno;
-	sregs.cr0 = 0x80010033;				/* PG, WP, NE, ET, MP, PE */
+	sregs.cr0 = 0x80010033; /* PG, WP, NE, ET, MP, PE */
 	sregs.cr3 = KVM_PML4;
-	sregs.cr4 = 0x220;				/* OSFXSR, PAE */
-	sregs.efer = 0x500;				/* LMA, LME */
+	sregs.cr4 = 0x220;  /* OSFXSR, PAE */
+	sregs.efer = 0x500; /* LMA, LME */
 	sregs.cs = code;
 	sregs.ds = sregs.es = sregs.fs = sregs.gs = sregs.ss = data;
 	if (ioctl(vcpu_fd, KVM_SET_SREGS, &sregs) < 0 || ioctl(vcpu_fd, KVM_SET_REGS, &regs) < 0)

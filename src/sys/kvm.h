@@ -18,12 +18,12 @@ enum { KVM_DEADLINE_MS = 1500, KVM_CPUINFO_MAX = 64 << 10 };
 
 enum kvm_answer {
 	KVM_USABLE,
-	KVM_NO_FLAG,		/* the processor has neither svm nor vmx (or hides it) */
-	KVM_NO_DEVICE,		/* there is no /dev/kvm */
-	KVM_DENIED,		/* there is, but not for this user */
-	KVM_BAD_API,		/* not KVM, or none of version 12 */
-	KVM_NO_GUEST,		/* the guest could not be made, or did not do as told */
-	KVM_HANGS,		/* the guest did not come to its end in time */
+	KVM_NO_FLAG,   /* the processor has neither svm nor vmx (or hides it) */
+	KVM_NO_DEVICE, /* there is no /dev/kvm */
+	KVM_DENIED,    /* there is, but not for this user */
+	KVM_BAD_API,   /* not KVM, or none of version 12 */
+	KVM_NO_GUEST,  /* the guest could not be made, or did not do as told */
+	KVM_HANGS,     /* the guest did not come to its end in time */
 	KVM_ANSWERS,
 };
 

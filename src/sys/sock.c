@@ -260,6 +260,30 @@ ssize_t sock_write(int fd, const void *at, size_t len)
 	return n < 0 ? -errno : n;
 }
 
+ssize_t sock_write_fd(int fd, const void *at, size_t len, int passed_fd)
+{
+	struct iovec part = { .iov_len = len };
+	struct msghdr msg = { .msg_iov = &part, .msg_iovlen = 1 };
+	union {
+		struct cmsghdr align;
+		uint8_t room[CMSG_SPACE(sizeof(int))];
+	} control = { .room = { 0 } };
+	ssize_t n;
+
+	memcpy(&part.iov_base, &at, sizeof(at));
+	if (passed_fd >= 0) {
+		control.align = (struct cmsghdr){ .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS,
+						  .cmsg_len = CMSG_LEN(sizeof(int)) };
+		memcpy(CMSG_DATA(&control.align), &passed_fd, sizeof(int));
+		msg.msg_control = &control;
+		msg.msg_controllen = sizeof(control.room);
+	}
+	do
+		n = sendmsg(fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+	while (n < 0 && errno == EINTR);
+	return n < 0 ? -errno : n;
+}
+
 int sock_set_nonblock(int fd)
 {
 	int flags = fcntl(fd, F_GETFL);

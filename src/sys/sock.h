@@ -55,6 +55,12 @@ int sock_recv_msg(int fd, size_t max, struct buf *ret_payload, int *fds, size_t 
 ssize_t sock_read(int fd, void *at, size_t size);
 ssize_t sock_write(int fd, const void *at, size_t len);
 
+/*
+ * As sock_write() on a stream socket, without ever waiting and without SIGPIPE; passed_fd, if it is
+ * not -1, travels with the first byte. The sender keeps its own.
+ */
+ssize_t sock_write_fd(int fd, const void *at, size_t len, int passed_fd);
+
 /* Its reads and writes don't block from now on; those of others with the same open file too. */
 int sock_set_nonblock(int fd);
 

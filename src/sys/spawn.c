@@ -38,7 +38,7 @@ enum { SPAWN_FAILED = 127, SPAWN_UNHEARD = 126 };
 /* What the child says before it ends; shorter than PIPE_BUF, so it comes whole. */
 struct spawn_report {
 	int num;
-	bool is_isolation;	/* a step that can be left out */
+	bool is_isolation; /* a step that can be left out */
 	char step[48];
 };
 
@@ -47,9 +47,9 @@ struct spawn_try {
 	const struct spawn_request *request;
 	enum spawn_isolation isolation;
 	bool has_user_ns;
-	uid_t uid;		/* the caller's */
+	uid_t uid; /* the caller's */
 	gid_t gid;
-	int report_fd;		/* the child's end, and ours */
+	int report_fd; /* the child's end, and ours */
 	int read_fd;
 	struct spawn_report report;
 };
@@ -71,7 +71,7 @@ static int spawn_step_errno(struct spawn_try *try, const char *step)
 static void spawn_reset_signals(void)
 {
 	for (int signum = 1; signum < NSIG; signum++)
-		(void)signal(signum, SIG_DFL);	/* not for SIGKILL, SIGSTOP and libc's own */
+		(void)signal(signum, SIG_DFL); /* not for SIGKILL, SIGSTOP and libc's own */
 }
 
 /* A target may be the number of a descriptor still to be placed: all go above the targets first. */
@@ -216,7 +216,7 @@ static void spawn_become(struct spawn_try *try)
 	spawn_reset_signals();
 	(void)setsid();
 	r = spawn_place_fds(try);
-	(void)umask(022);	/* another user has to get through the folders of its root */
+	(void)umask(022); /* another user has to get through the folders of its root */
 	if (r == 0 && try->isolation != SPAWN_SHARED)
 		r = spawn_isolate(try);
 	(void)umask(077);
@@ -294,8 +294,8 @@ static int spawn_try_once(struct spawn_try *try, pid_t *ret_pid, int *ret_pidfd)
 	if (pid == 0) {
 		spawn_become(try);
 		/* If nobody can be told, nobody is there. */
-		_exit(write(try->report_fd, &try->report, sizeof(try->report)) < 0
-			      ? SPAWN_UNHEARD : SPAWN_FAILED);
+		_exit(write(try->report_fd, &try->report, sizeof(try->report)) < 0 ? SPAWN_UNHEARD
+										   : SPAWN_FAILED);
 	}
 	r = pid < 0 ? -errno : 0;
 	(void)sigprocmask(SIG_SETMASK, &before, NULL);
@@ -331,8 +331,7 @@ static int spawn_check(const struct spawn_request *request, struct err *err)
 		int target = request->fds[i].target;
 
 		if (target < 0 || target > SPAWN_TARGET_MAX || taken[target])
-			return err_set(err, -EINVAL,
-				       "start '%s': target %d of descriptor %d is %s",
+			return err_set(err, -EINVAL, "start '%s': target %d of descriptor %d is %s",
 				       request->argv[0], target, request->fds[i].fd,
 				       target < 0 || target > SPAWN_TARGET_MAX ? "out of range"
 									       : "taken");

@@ -38,31 +38,31 @@ struct spawn_fd {
 
 /* How far the child is kept from the host; each step includes those before it. */
 enum spawn_isolation {
-	SPAWN_SHARED,		/* the caller's own namespaces */
-	SPAWN_NAMESPACES,	/* PID, network, IPC and host name of its own: an empty network */
-	SPAWN_ROOT,		/* and a root of its own: /usr and its libraries read-only, /proc
+	SPAWN_SHARED,	  /* the caller's own namespaces */
+	SPAWN_NAMESPACES, /* PID, network, IPC and host name of its own: an empty network */
+	SPAWN_ROOT,	  /* and a root of its own: /usr and its libraries read-only, /proc
 				 * with its own processes where that can be had, /dev/null,
 				 * /dev/urandom, nothing else of the host's files */
 };
 
 struct spawn_request {
-	char *const *argv;		/* argv[0] is the program's path, taken as it is */
-	char *const *envp;		/* NULL: an empty environment */
+	char *const *argv; /* argv[0] is the program's path, taken as it is */
+	char *const *envp; /* NULL: an empty environment */
 	const struct spawn_fd *fds;
 	size_t fd_count;
-	uid_t uid;			/* with set_ids: all three of each kind, no other groups */
+	uid_t uid; /* with set_ids: all three of each kind, no other groups */
 	gid_t gid;
 	bool set_ids;
-	bool isolate;			/* as far as this host lets us; never a reason to fail */
-	bool die_with_parent;		/* SIGKILL when the caller's thread ends, without a race */
-	bool keep_caps;			/* for a program of our own that works with our rights */
+	bool isolate;	      /* as far as this host lets us; never a reason to fail */
+	bool die_with_parent; /* SIGKILL when the caller's thread ends, without a race */
+	bool keep_caps;	      /* for a program of our own that works with our rights */
 	struct {
-		uint64_t memlock_bytes;	/* of these three 0 is: as it is with the caller */
+		uint64_t memlock_bytes; /* of these three 0 is: as it is with the caller */
 		uint64_t nofile;
 		uint64_t fsize_bytes;
-		uint64_t core_bytes;	/* 0 is none: a core would be the guest's memory */
+		uint64_t core_bytes; /* 0 is none: a core would be the guest's memory */
 	} limits;
-	enum spawn_isolation *ret_isolation;	/* NULL: not wanted */
+	enum spawn_isolation *ret_isolation; /* NULL: not wanted */
 };
 
 /*

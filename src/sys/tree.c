@@ -69,7 +69,8 @@ static int make_dir(int root_fd, char *path, mode_t mode)
 
 	if (slash)
 		*slash = '\0';
-	r = tree_open(root_fd, slash && path[0] ? path : "/", O_RDONLY | O_DIRECTORY, 0, &parent_fd);
+	r = tree_open(root_fd, slash && path[0] ? path : "/", O_RDONLY | O_DIRECTORY, 0,
+		      &parent_fd);
 	if (slash)
 		*slash = '/';
 	if (r < 0)

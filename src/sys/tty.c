@@ -32,8 +32,10 @@ int tty_receive(int listen_fd, int *ret_fd, struct err *err)
 	char text[256];
 	struct iovec part = { text, sizeof(text) };
 	struct msghdr msg = {
-		.msg_iov = &part, .msg_iovlen = 1,
-		.msg_control = control.bytes, .msg_controllen = sizeof(control.bytes),
+		.msg_iov = &part,
+		.msg_iovlen = 1,
+		.msg_control = control.bytes,
+		.msg_controllen = sizeof(control.bytes),
 	};
 	int r;
 

@@ -16,6 +16,6 @@
  */
 int tty_receive(int listen_fd, int *ret_fd, struct err *err);
 
-int tty_resize(int fd, uint16_t width, uint16_t height);	/* -errno */
+int tty_resize(int fd, uint16_t width, uint16_t height); /* -errno */
 
 #endif

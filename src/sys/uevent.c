@@ -12,7 +12,7 @@
 enum {
 	EVENT_MAX = 8192,
 	GROUP_KERNEL = 1,
-	RECEIVE_BUFFER = 1 << 20,	/* a hundred disks that arrive together */
+	RECEIVE_BUFFER = 1 << 20, /* a hundred disks that arrive together */
 };
 
 int uevent_open(int *ret_fd, struct err *err)

@@ -28,14 +28,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #include <jansson.h>
 
 #include "sys/sock.h"
 
 enum {
-	MONITOR_READ_MAX = 16 << 10,	/* in one turn of the loop */
+	MONITOR_READ_MAX = 16 << 10, /* in one turn of the loop */
 	MONITOR_DRAIN_MAX = 256 << 10,
 };
 
@@ -55,15 +54,15 @@ struct monitor_op {
 	struct monitor_op *next;
 	enum monitor_phase phase;
 	bool is_begun;
-	bool is_deleted;		/* the event may come before the reply */
+	bool is_deleted; /* the event may come before the reply */
 	uint16_t lun;
-	char name[16];			/* of node and device: QEMU keeps the two apart */
+	char name[16]; /* of node and device: QEMU keeps the two apart */
 	char serial[MONITOR_SERIAL_MAX + 1];
-	int fd;				/* to be sent with ADD, then -1 */
-	uint64_t first_id;		/* of the batch */
-	uint64_t set;			/* of descriptors, its own */
+	int fd;		   /* to be sent with ADD, then -1 */
+	uint64_t first_id; /* of the batch */
+	uint64_t set;	   /* of descriptors, its own */
 	unsigned int sent, answered, refused;
-	int num;			/* the first error, and QEMU's words for it */
+	int num; /* the first error, and QEMU's words for it */
 	char text[QMP_TEXT_MAX + 1];
 	monitor_reply_fn *fn;
 	void *data;
@@ -77,7 +76,7 @@ struct monitor {
 	bool is_freed;
 	bool is_gone;
 	bool is_greeted;
-	int fd;				/* -1 once it is gone */
+	int fd; /* -1 once it is gone */
 	struct loop_source *source;
 	struct qmp_stream stream;
 	struct buf out;
@@ -181,8 +180,8 @@ static json_t *monitor_blockdev_args(const struct monitor_op *op)
 static json_t *monitor_device_args(const struct monitor_op *op)
 {
 	return json_pack("{s:s, s:s, s:s, s:i, s:i, s:i, s:s, s:s}", "driver", "scsi-hd", "id",
-			 op->name, "bus", "scsi.0", "channel", 0, "scsi-id", 0, "lun",
-			 (int)op->lun, "drive", op->name, "serial", op->serial);
+			 op->name, "bus", "scsi.0", "channel", 0, "scsi-id", 0, "lun", (int)op->lun,
+			 "drive", op->name, "serial", op->serial);
 }
 
 /* Arguments are json_pack()'s: NULL is for want of memory. r is that of the command before. */
@@ -218,7 +217,8 @@ static int monitor_write_batch(struct monitor *monitor)
 		r = monitor_command(monitor, r, "device_add", monitor_device_args(op));
 		return monitor_command(monitor, r, "remove-fd", monitor_set_args(op));
 	case MONITOR_REMOVE:
-		return monitor_command(monitor, r, "device_del", json_pack("{s:s}", "id", op->name));
+		return monitor_command(monitor, r, "device_del",
+				       json_pack("{s:s}", "id", op->name));
 	case MONITOR_AWAIT:
 		return 0;
 	case MONITOR_UNDO:
@@ -231,38 +231,18 @@ static int monitor_write_batch(struct monitor *monitor)
 			       json_pack("{s:s}", "node-name", op->name));
 }
 
-/* The descriptor goes with the batch's first byte: nothing else is in out when ADD begins. */
-static ssize_t monitor_send(struct monitor *monitor, int fd)
-{
-	union {
-		struct cmsghdr header;
-		uint8_t room[CMSG_SPACE(sizeof(int))];
-	} control = { .room = { 0 } };
-	struct iovec piece = { .iov_base = monitor->out.at, .iov_len = monitor->out.len };
-	struct msghdr message = { .msg_iov = &piece, .msg_iovlen = 1 };
-
-	if (fd >= 0) {
-		message.msg_control = &control;
-		message.msg_controllen = sizeof(control.room);
-		control.header = (struct cmsghdr){ .cmsg_level = SOL_SOCKET,
-						   .cmsg_type = SCM_RIGHTS,
-						   .cmsg_len = CMSG_LEN(sizeof(int)) };
-		memcpy(CMSG_DATA(&control.header), &fd, sizeof(int));
-	}
-	return sendmsg(monitor->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
-}
-
-/* What can't be sent now goes when there is room; that the socket broke is for its reader to see. */
+/*
+ * The descriptor goes with the batch's first byte: nothing else is in out when ADD begins. What
+ * can't be sent now goes when there is room; that the socket broke is for its reader to see.
+ */
 static void monitor_flush(struct monitor *monitor)
 {
 	struct monitor_op *op = monitor->head;
 
 	while (monitor->out.len) {
 		int fd = op && op->is_begun && op->phase == MONITOR_ADD ? op->fd : -1;
-		ssize_t n = monitor_send(monitor, fd);
+		ssize_t n = sock_write_fd(monitor->fd, monitor->out.at, monitor->out.len, fd);
 
-		if (n < 0 && errno == EINTR)
-			continue;
 		if (n < 0)
 			break;
 		if (fd >= 0) {
@@ -364,7 +344,8 @@ static void monitor_on_reply(struct monitor *monitor, const struct qmp_message *
 		return;
 	}
 	/* remove-fd is refused only if add-fd was. */
-	if (message->kind == QMP_ERROR && !(op->phase == MONITOR_ADD && op->answered == ADD_REMOVE_FD)) {
+	if (message->kind == QMP_ERROR &&
+	    !(op->phase == MONITOR_ADD && op->answered == ADD_REMOVE_FD)) {
 		if (op->phase == MONITOR_ADD)
 			op->refused |= 1u << op->answered;
 		if (op->num == 0)
@@ -402,14 +383,16 @@ static void monitor_take(struct monitor *monitor, struct bytes bytes)
 	int r;
 
 	r = qmp_stream_feed(&monitor->stream, bytes);
-	while (r >= 0 && !monitor->is_gone && (r = qmp_stream_next(&monitor->stream, &message)) > 0) {
+	while (r >= 0 && !monitor->is_gone &&
+	       (r = qmp_stream_next(&monitor->stream, &message)) > 0) {
 		monitor_on_message(monitor, &message);
 		qmp_message_done(&message);
 		monitor_advance(monitor);
 	}
 	if (r < 0)
-		monitor_end(monitor, true, r == -ENOMEM ? "no memory for what QEMU said"
-							: "QEMU said what is no QMP");
+		monitor_end(monitor, true,
+			    r == -ENOMEM ? "no memory for what QEMU said"
+					 : "QEMU said what is no QMP");
 }
 
 /* True if there may be more to read. */
@@ -450,8 +433,9 @@ int monitor_new(struct loop *loop, int take_fd, const struct monitor_events *eve
 		(void)close(take_fd);
 		return r;
 	}
-	*monitor = (struct monitor){ .loop = loop, .events = events, .data = data, .fd = take_fd,
-				     .next_id = 1 };
+	*monitor = (struct monitor){
+		.loop = loop, .events = events, .data = data, .fd = take_fd, .next_id = 1
+	};
 	r = monitor_push(monitor, &(struct monitor_op){ .phase = MONITOR_NEGOTIATE, .fd = -1 });
 	if (r == 0)
 		r = sock_set_nonblock(take_fd);
@@ -508,7 +492,8 @@ static bool monitor_is_serial(const char *text)
 	const size_t len = strlen(text);
 
 	return len > 0 && len <= MONITOR_SERIAL_MAX &&
-	       strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.") == len;
+	       strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.") ==
+		       len;
 }
 
 int monitor_add_disk(struct monitor *monitor, int fd, uint16_t lun, const char *serial,
@@ -531,8 +516,9 @@ int monitor_add_disk(struct monitor *monitor, int fd, uint16_t lun, const char *
 
 int monitor_remove_disk(struct monitor *monitor, uint16_t lun, monitor_reply_fn *fn, void *data)
 {
-	const struct monitor_op op = { .phase = MONITOR_REMOVE, .lun = lun, .fd = -1, .fn = fn,
-				       .data = data };
+	const struct monitor_op op = {
+		.phase = MONITOR_REMOVE, .lun = lun, .fd = -1, .fn = fn, .data = data
+	};
 
 	return lun > MONITOR_LUN_MAX ? -EINVAL : monitor_request(monitor, &op);
 }

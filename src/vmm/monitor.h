@@ -21,16 +21,16 @@
 #include "wire/qmp.h"
 
 enum {
-	MONITOR_WAITING_MAX = 512,	/* operations */
-	MONITOR_SERIAL_MAX = 36,	/* what a guest sees of a SCSI disk's serial */
-	MONITOR_LUN_MAX = 255,		/* above, Linux misreads the event of an added disk */
-	MONITOR_SET_FIRST = 1000,	/* of descriptors: the command line's own are below */
+	MONITOR_WAITING_MAX = 512, /* operations */
+	MONITOR_SERIAL_MAX = 36,   /* what a guest sees of a SCSI disk's serial */
+	MONITOR_LUN_MAX = 255,	   /* above, Linux misreads the event of an added disk */
+	MONITOR_SET_FIRST = 1000,  /* of descriptors: the command line's own are below */
 };
 
 struct monitor;
 
 struct monitor_events {
-	void (*on_ready)(void *data);	/* QEMU takes commands; once */
+	void (*on_ready)(void *data); /* QEMU takes commands; once */
 	void (*on_event)(void *data, const struct qmp_message *event);
 	/*
 	 * The socket was closed by QEMU, or (is_broken) here, since QEMU broke the protocol; once,

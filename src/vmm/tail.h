@@ -21,11 +21,11 @@
 struct tail {
 	uint8_t *at;
 	size_t size;
-	size_t next;		/* where the next byte goes */
-	size_t len;		/* how many there are, size at most */
+	size_t next; /* where the next byte goes */
+	size_t len;  /* how many there are, size at most */
 };
 
-int tail_init(struct tail *tail, size_t size);	/* 0 or -ENOMEM */
+int tail_init(struct tail *tail, size_t size); /* 0 or -ENOMEM */
 void tail_done(struct tail *tail);
 CLEANUP_FUNC(struct tail, tail_done)
 void tail_add(struct tail *tail, struct bytes bytes);

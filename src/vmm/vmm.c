@@ -20,13 +20,13 @@
 #include "vmm/tail.h"
 
 enum {
-	VMM_READ_MAX = 16 << 10,	/* of one stream in one turn of the loop */
-	VMM_DRAIN_MAX = 256 << 10,	/* of what is left of it when QEMU has ended */
+	VMM_READ_MAX = 16 << 10,   /* of one stream in one turn of the loop */
+	VMM_DRAIN_MAX = 256 << 10, /* of what is left of it when QEMU has ended */
 };
 
 /* What QEMU, or the guest through it, writes and nobody answers. */
 struct vmm_stream {
-	int fd;				/* -1 once it has ended */
+	int fd; /* -1 once it has ended */
 	struct loop_source *source;
 	struct tail tail;
 };
@@ -38,13 +38,13 @@ struct vmm {
 	bool is_ending;
 	bool is_freed;
 	pid_t pid;
-	int pidfd;			/* -1 once it was reaped */
+	int pidfd; /* -1 once it was reaped */
 	enum spawn_isolation isolation;
 	struct loop_source *exit_source;
 	struct loop_source *linger;
 	struct monitor *monitor;
 	struct vmm_stream console;
-	struct vmm_stream dying;	/* stderr */
+	struct vmm_stream dying; /* stderr */
 };
 
 /* --- console and stderr ----------------------------------------------------------------------- */
@@ -145,7 +145,9 @@ static void vmm_on_gone(void *data, bool is_broken, const char *how)
 }
 
 static const struct monitor_events vmm_monitor_events = {
-	.on_ready = vmm_on_ready, .on_event = vmm_on_qmp_event, .on_gone = vmm_on_gone,
+	.on_ready = vmm_on_ready,
+	.on_event = vmm_on_qmp_event,
+	.on_gone = vmm_on_gone,
 };
 
 /* --- end -------------------------------------------------------------------------------------- */
@@ -162,10 +164,11 @@ static void vmm_forget_process(struct vmm *vmm)
 static void vmm_on_exit(void *data, uint32_t events)
 {
 	struct vmm *vmm = data;
-	int status;
+	int status = VMM_STATUS_LOST, r;
 
 	(void)events;
-	if (spawn_wait(vmm->pidfd, 0, &status, NULL) < 0)
+	r = spawn_wait(vmm->pidfd, 0, &status, NULL);
+	if (r < 0 && r != -ECHILD)
 		return;
 	vmm->is_ending = true;
 	vmm_forget_process(vmm);
@@ -289,8 +292,12 @@ int vmm_start(struct loop *loop, const struct vmm_opts *opts, struct vmm **ret, 
 
 	if (!vmm)
 		return err_num(err, -ENOMEM, "start QEMU");
-	*vmm = (struct vmm){ .loop = loop, .events = opts->events, .data = opts->data, .pidfd = -1,
-			     .console.fd = -1, .dying.fd = -1 };
+	*vmm = (struct vmm){ .loop = loop,
+			     .events = opts->events,
+			     .data = opts->data,
+			     .pidfd = -1,
+			     .console.fd = -1,
+			     .dying.fd = -1 };
 	r = vmm_init(vmm, &ends);
 	if (r < 0)
 		(void)err_num(err, r, "start QEMU");

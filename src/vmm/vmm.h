@@ -38,38 +38,39 @@ enum {
 	VMM_CONSOLE_KEPT = 16 << 10,
 	VMM_STDERR_KEPT = 2 << 10,
 	VMM_DETAIL_MAX = 63,
-	VMM_LINGER_MS = 1000,		/* that QEMU may live without a monitor: it is at its end */
-	VMM_FREE_MS = 2000,		/* that vmm_free() waits for QEMU's end */
+	VMM_LINGER_MS = 1000,  /* that QEMU may live without a monitor: it is at its end */
+	VMM_STATUS_LOST = 255, /* somebody else in this process has reaped QEMU */
+	VMM_FREE_MS = 2000,    /* that vmm_free() waits for QEMU's end */
 };
 
 struct vmm;
 
 /* What QEMU told by itself. */
 enum vmm_event_kind {
-	VMM_READY,		/* QMP is there: QEMU is up (not the guest) */
-	VMM_SHUTDOWN,		/* detail: guest-shutdown, guest-reset, host-signal, ... */
-	VMM_PANICKED,		/* the guest's kernel said so; detail: what QEMU does then */
-	VMM_PORT_OPENED,	/* detail: the port's id; the guest opened or closed it */
+	VMM_READY,	 /* QMP is there: QEMU is up (not the guest) */
+	VMM_SHUTDOWN,	 /* detail: guest-shutdown, guest-reset, host-signal, ... */
+	VMM_PANICKED,	 /* the guest's kernel said so; detail: what QEMU does then */
+	VMM_PORT_OPENED, /* detail: the port's id; the guest opened or closed it */
 	VMM_PORT_CLOSED,
-	VMM_BROKEN,		/* QEMU broke the protocol, and was killed; detail: how */
+	VMM_BROKEN, /* QEMU broke the protocol, and was killed; detail: how */
 };
 
 struct vmm_event {
 	enum vmm_event_kind kind;
-	const char *detail;	/* printable; "" if nothing came with it; dies with the callback */
+	const char *detail; /* printable; "" if nothing came with it; dies with the callback */
 };
 
 struct vmm_events {
-	void (*on_event)(void *data, const struct vmm_event *event);	/* may be NULL */
+	void (*on_event)(void *data, const struct vmm_event *event); /* may be NULL */
 	/* Once, when QEMU has ended and was reaped: exit status, or 128 and the signal. */
 	void (*on_exit)(void *data, int status);
 };
 
 struct vmm_opts {
-	const struct spawn_request *spawn;	/* borrowed until vmm_start() returns */
-	int qmp_target;		/* where QEMU wants its ends of QMP and console: the sockets are */
-	int console_target;	/* made here and added to the request's table, as is stderr */
-	const struct vmm_events *events;	/* borrowed as long as the vmm lives */
+	const struct spawn_request *spawn; /* borrowed until vmm_start() returns */
+	int qmp_target;	    /* where QEMU wants its ends of QMP and console: the sockets are */
+	int console_target; /* made here and added to the request's table, as is stderr */
+	const struct vmm_events *events; /* borrowed as long as the vmm lives */
 	void *data;
 };
 
@@ -87,6 +88,9 @@ CLEANUP_PTR(struct vmm, vmm_free)
  * Adds fd, a read-only raw image, as LUN lun of target 0 of the controller "scsi"; a guest knows it
  * by its serial. fd is duplicated. Removes it again, once the guest has let go of it. Errors, and
  * when fn is called with what, are those of monitor_add_disk().
+ *
+ * Disks are added once the agent's port is open (VMM_PORT_OPENED): before that the guest's kernel
+ * still looks for its base image as the first disk, and finds disks in no certain order.
  */
 int vmm_add_disk(struct vmm *vmm, int fd, uint16_t lun, const char *serial, monitor_reply_fn *fn,
 		 void *data);
@@ -96,7 +100,7 @@ int vmm_remove_disk(struct vmm *vmm, uint16_t lun, monitor_reply_fn *fn, void *d
 void vmm_stop(struct vmm *vmm);
 
 bool vmm_is_alive(const struct vmm *vmm);
-pid_t vmm_pid(const struct vmm *vmm);			/* also after its end */
+pid_t vmm_pid(const struct vmm *vmm); /* also after its end */
 enum spawn_isolation vmm_isolation(const struct vmm *vmm);
 
 /*

@@ -26,7 +26,8 @@ static bool qmp_is_name(const char *name)
 	const size_t len = strlen(name);
 
 	return len > 0 && len <= QMP_NAME_MAX &&
-	       strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") == len;
+	       strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") ==
+		       len;
 }
 
 static uint64_t qmp_id(const json_t *root)
@@ -61,7 +62,8 @@ static int qmp_parse_root(const json_t *root, struct qmp_message *message)
 		return -EBADMSG;
 	if (event)
 		return json_is_string(event)
-			       ? qmp_parse_event(root, json_string_value(event), message) : -EBADMSG;
+			       ? qmp_parse_event(root, json_string_value(event), message)
+			       : -EBADMSG;
 	if (greeting) {
 		message->kind = QMP_GREETING;
 		return json_is_object(greeting) ? 0 : -EBADMSG;
@@ -110,11 +112,11 @@ int qmp_stream_feed(struct qmp_stream *stream, struct bytes bytes)
 
 	buf_drop(&stream->buf, stream->done);
 	stream->done = 0;
-	/* What is now whole is bounded by the caller's piece; what stays open is bounded here. */
+	/* What is now whole is bounded by the caller's piece; what stays open is here, with its CR. */
 	if (bytes.len)
 		end = memrchr(bytes.at, '\n', bytes.len);
 	unfinished = end ? bytes.len - (size_t)(end - bytes.at) - 1 : stream->buf.len + bytes.len;
-	if (unfinished > QMP_LINE_MAX)
+	if (unfinished > QMP_LINE_MAX + 1)
 		return -EMSGSIZE;
 	return buf_add(&stream->buf, bytes.at, bytes.len);
 }

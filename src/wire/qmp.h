@@ -22,35 +22,35 @@
 #include "base/macro.h"
 
 enum {
-	QMP_LINE_MAX = 64 << 10,	/* without the line's end; what we ask for is far shorter */
-	QMP_NAME_MAX = 63,		/* of a command, an event */
-	QMP_TEXT_MAX = 255,		/* of an error's description: cut there */
+	QMP_LINE_MAX = 64 << 10, /* without its end, CR LF; what we ask for is far shorter */
+	QMP_NAME_MAX = 63,	 /* of a command, an event */
+	QMP_TEXT_MAX = 255,	 /* of an error's description: cut there */
 };
 
 enum qmp_kind {
-	QMP_GREETING,		/* the first line: negotiate now */
-	QMP_RETURN,		/* id; data is what was returned */
-	QMP_ERROR,		/* id; text says why */
-	QMP_EVENT,		/* text is its name; data what came with it, an object or NULL */
+	QMP_GREETING, /* the first line: negotiate now */
+	QMP_RETURN,   /* id; data is what was returned */
+	QMP_ERROR,    /* id; text says why */
+	QMP_EVENT,    /* text is its name; data what came with it, an object or NULL */
 };
 
 struct qmp_message {
 	enum qmp_kind kind;
-	uint64_t id;			/* 0: a message without, or with one not of our making */
-	char text[QMP_TEXT_MAX + 1];	/* printable ASCII; other bytes are '?' */
-	json_t *data;			/* of whatever type was sent */
+	uint64_t id;		     /* 0: a message without, or with one not of our making */
+	char text[QMP_TEXT_MAX + 1]; /* printable ASCII; other bytes are '?' */
+	json_t *data;		     /* of whatever type was sent */
 };
 
 void qmp_message_done(struct qmp_message *message);
 CLEANUP_FUNC(struct qmp_message, qmp_message_done)
 
-/* One line, without its end. -EBADMSG: not JSON (keys twice too), or not of the protocol; -ENOMEM. */
+/* One line, without its end. -EBADMSG: not JSON (keys twice too), or no message; -ENOMEM. */
 int qmp_parse(struct bytes line, struct qmp_message *ret);
 
 struct qmp_stream {
 	struct buf buf;
-	size_t done;		/* bytes of it that were handed out */
-	size_t seen;		/* bytes behind those that have no line's end */
+	size_t done; /* bytes of it that were handed out */
+	size_t seen; /* bytes behind those that have no line's end */
 };
 
 void qmp_stream_done(struct qmp_stream *stream);

@@ -41,7 +41,9 @@ static json_t *parse(char *take_text)
 static json_t *make(const Agent__ContainerSpec *spec, const struct user *user)
 {
 	const struct config_container c = {
-		.id = "main", .root = "/run/x/rootfs", .spec = spec,
+		.id = "main",
+		.root = "/run/x/rootfs",
+		.spec = spec,
 		.process = { .first = spec->process, .user = user, .hostname = "pod" },
 	};
 	char *text;
@@ -61,8 +63,8 @@ static const json_t *at(const json_t *json, const char *path)
 		memcpy(part, path, len);
 		part[len] = '\0';
 		path += len + (path[len] == '/');
-		json = json_is_array(json) ? json_array_get(json, strtoul(part, NULL, 10)) :
-					     json_object_get(json, part);
+		json = json_is_array(json) ? json_array_get(json, strtoul(part, NULL, 10))
+					   : json_object_get(json, part);
 	}
 	return json;
 }
@@ -152,7 +154,10 @@ static void the_last_variable_of_a_name_wins(void **state)
 	Agent__ContainerSpec spec = AGENT__CONTAINER_SPEC__INIT;
 	Agent__Process first = process(), exec = process();
 	const struct config_process p = {
-		.first = &first, .exec = &exec, .user = &web, .hostname = "pod",
+		.first = &first,
+		.exec = &exec,
+		.user = &web,
+		.hostname = "pod",
 	};
 	json_t *json;
 	char *text;
@@ -179,7 +184,10 @@ static void an_exec_begins_where_the_container_does(void **state)
 {
 	Agent__Process first = process(), exec = process();
 	const struct config_process p = {
-		.first = &first, .exec = &exec, .user = &root, .hostname = "pod",
+		.first = &first,
+		.exec = &exec,
+		.user = &root,
+		.hostname = "pod",
 	};
 
 	(void)state;
@@ -196,8 +204,13 @@ static void limits_and_terminal_are_passed_on(void **state)
 	Agent__Resources resources = AGENT__RESOURCES__INIT;
 	Agent__Process p = process();
 	struct config_container c = {
-		.id = "main", .root = "/", .spec = &spec,
-		.process = { .first = &p, .user = &root, .hostname = "h", .width = 80,
+		.id = "main",
+		.root = "/",
+		.spec = &spec,
+		.process = { .first = &p,
+			     .user = &root,
+			     .hostname = "h",
+			     .width = 80,
 			     .height = 25 },
 	};
 	json_t *json;

@@ -14,7 +14,8 @@ static void words_become_status_codes(void **state)
 {
 	(void)state;
 	assert_int_equal(crun_status_code("executable file `x` not found in $PATH: No such file or "
-					  "directory"), RPC_NOT_FOUND);
+					  "directory"),
+			 RPC_NOT_FOUND);
 	assert_int_equal(crun_status_code("chdir `/nodir`: No such file or directory"),
 			 RPC_NOT_FOUND);
 	assert_int_equal(crun_status_code("open executable: Permission denied"),

@@ -58,8 +58,8 @@ static pid_t start(int end)
 /* Until nothing is left to collect. */
 static void turn(void)
 {
-	for (int i = 0; i < 100 && waitid(P_ALL, 0, &(siginfo_t){ 0 },
-					  WEXITED | WNOHANG | WNOWAIT) == 0; i++)
+	for (int i = 0;
+	     i < 100 && waitid(P_ALL, 0, &(siginfo_t){ 0 }, WEXITED | WNOHANG | WNOWAIT) == 0; i++)
 		assert_true(loop_step(f.loop, 100) >= 0);
 }
 
@@ -72,8 +72,8 @@ static void an_end_that_is_expected_is_told(void **state)
 	turn();
 	assert_int_equal(f.calls, 1);
 	assert_int_equal(f.status, 7);
-	assert_int_equal(reaper_expect(f.reaper, start(128 + SIGKILL), UINT64_MAX, on_end, &f,
-				       &status), 0);
+	assert_int_equal(
+		reaper_expect(f.reaper, start(128 + SIGKILL), UINT64_MAX, on_end, &f, &status), 0);
 	turn();
 	assert_int_equal(f.calls, 2);
 	assert_int_equal(f.status, 137);
@@ -132,8 +132,8 @@ static void many_ends_at_once_are_all_told(void **state)
 
 	(void)state;
 	for (int i = 0; i < 100; i++)
-		assert_int_equal(reaper_expect(f.reaper, start(0), UINT64_MAX, on_end, &f,
-					       &status), 0);
+		assert_int_equal(reaper_expect(f.reaper, start(0), UINT64_MAX, on_end, &f, &status),
+				 0);
 	turn();
 	assert_int_equal(f.calls, 100);
 }

@@ -102,8 +102,8 @@ static void is_closed(void **state)
 {
 	/* fields 99 of the whole, a layer, the process, the resources; a field twice */
 	static const char *const more[] = {
-		"\x98\x06\x01", "\x0a\x03\x98\x06\x01", "\x12\x03\x98\x06\x01",
-		"\x2a\x03\x98\x06\x01", "\x1a\x05pod-1", "\x20",
+		"\x98\x06\x01",		"\x0a\x03\x98\x06\x01", "\x12\x03\x98\x06\x01",
+		"\x2a\x03\x98\x06\x01", "\x1a\x05pod-1",	"\x20",
 	};
 	CLEANUP(buf_done) struct buf text = { 0 };
 	size_t len;
@@ -248,10 +248,15 @@ static void text_is_utf8(void **state)
 {
 	static char *const good[] = { (char *)"é", (char *)"€", (char *)"\xf0\x9f\x98\x80",
 				      (char *)"\xed\x9f\xbf", (char *)"\xf4\x8f\xbf\xbf" };
-	static char *const bad[] = { (char *)"\x80", (char *)"\xc0\xaf", (char *)"\xc3",
-				     (char *)"\xe0\x9f\xbf", (char *)"\xed\xa0\x80",
-				     (char *)"\xf0\x8f\xbf\xbf", (char *)"\xf4\x90\x80\x80",
-				     (char *)"\xf5\x80\x80\x80", (char *)"\xe2\x82x" };
+	static char *const bad[] = { (char *)"\x80",
+				     (char *)"\xc0\xaf",
+				     (char *)"\xc3",
+				     (char *)"\xe0\x9f\xbf",
+				     (char *)"\xed\xa0\x80",
+				     (char *)"\xf0\x8f\xbf\xbf",
+				     (char *)"\xf4\x90\x80\x80",
+				     (char *)"\xf5\x80\x80\x80",
+				     (char *)"\xe2\x82x" };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {

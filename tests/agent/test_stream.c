@@ -25,7 +25,7 @@ static struct fixture {
 	struct rpc_conn *server, *client;
 	struct output out;
 	struct input in;
-	int peer_fd;			/* the process' end of a pipe */
+	int peer_fd; /* the process' end of a pipe */
 	struct buf read;
 	size_t reads, ends;
 	size_t written, refused;
@@ -62,8 +62,11 @@ static int set_up(void **state)
 	f = (struct fixture){ .peer_fd = -1 };
 	assert_int_equal(loop_new(&f.loop), 0);
 	assert_int_equal(sock_pair(SOCK_STREAM | SOCK_NONBLOCK, fds), 0);
-	assert_int_equal(rpc_conn_new(f.loop, fds[0], &(struct rpc_conn_opts){
-				 .methods = methods, .method_count = 2, .data = &f }, &f.server), 0);
+	assert_int_equal(rpc_conn_new(f.loop, fds[0],
+				      &(struct rpc_conn_opts){
+					      .methods = methods, .method_count = 2, .data = &f },
+				      &f.server),
+			 0);
 	assert_int_equal(rpc_conn_new(f.loop, fds[1], &(struct rpc_conn_opts){ 0 }, &f.client), 0);
 	output_init(&f.out, f.loop);
 	input_init(&f.in, f.loop, false);
@@ -140,7 +143,8 @@ static void ask(uint32_t max, int number)
 
 	request.max = max;
 	assert_int_equal(rpc_conn_call(f.client, "t", "Read", 0, &request.base, on_read,
-				       (void *)(intptr_t)number), 0);
+				       (void *)(intptr_t)number),
+			 0);
 }
 
 static void expect_read(const char *want)
@@ -177,7 +181,8 @@ static void put(const void *at, size_t len, int number)
 	assert_non_null(request.data.data);
 	memcpy(request.data.data, at, len);
 	assert_int_equal(rpc_conn_call(f.client, "t", "Write", 0, &request.base, on_written,
-				       (void *)(intptr_t)number), 0);
+				       (void *)(intptr_t)number),
+			 0);
 	free(request.data.data);
 }
 

@@ -12,19 +12,19 @@
 #include "agent/users.h"
 #include "base/buf.h"
 
-#define PASSWD \
-	"root:x:0:0:root:/root:/bin/sh\n" \
+#define PASSWD                                              \
+	"root:x:0:0:root:/root:/bin/sh\n"                   \
 	"daemon:x:1:1:daemon:/usr/sbin:/usr/sbin/nologin\n" \
-	"web:x:33:44::/var/www:/bin/sh\n" \
-	"nohome:x:7:7:::/bin/sh\n" \
-	"late:x:33:99::/late:/bin/sh\n" \
+	"web:x:33:44::/var/www:/bin/sh\n"                   \
+	"nohome:x:7:7:::/bin/sh\n"                          \
+	"late:x:33:99::/late:/bin/sh\n"                     \
 	"1234:x:5:6::/number:/bin/sh\n"
-#define GROUP \
-	"root:x:0:root\n" \
-	"bin:x:1:root,daemon\n" \
-	"www:x:44:\n" \
+#define GROUP                      \
+	"root:x:0:root\n"          \
+	"bin:x:1:root,daemon\n"    \
+	"www:x:44:\n"              \
 	"media:x:50:ann,web,bob\n" \
-	"webb:x:51:webber\n" \
+	"webb:x:51:webber\n"       \
 	"disk:x:52:web\n"
 
 static struct bytes bytes_of(const char *text)
@@ -120,9 +120,17 @@ static void files_may_be_missing(void **state)
 static void half_a_line_is_none(void **state)
 {
 	static const char *const passwds[] = {
-		"a:x:1\n", "a:x:1:1:a:/a\n", "a:x:1:1:a:/a:/sh:more\n", "a:x:one:1:a:/a:/sh\n",
-		"a:x::1:a:/a:/sh\n", "a:x:1: 1:a:/a:/sh\n", "a:x:4294967296:1:a:/a:/sh\n",
-		"a:x:00000000001:1:a:/a:/sh\n", ":x:1:1:a:/a:/sh\n", "\n", "#a:x:1:1:a:/a:/sh\n",
+		"a:x:1\n",
+		"a:x:1:1:a:/a\n",
+		"a:x:1:1:a:/a:/sh:more\n",
+		"a:x:one:1:a:/a:/sh\n",
+		"a:x::1:a:/a:/sh\n",
+		"a:x:1: 1:a:/a:/sh\n",
+		"a:x:4294967296:1:a:/a:/sh\n",
+		"a:x:00000000001:1:a:/a:/sh\n",
+		":x:1:1:a:/a:/sh\n",
+		"\n",
+		"#a:x:1:1:a:/a:/sh\n",
 	};
 	char got[256];
 
@@ -142,9 +150,10 @@ static void a_nul_makes_a_line_none(void **state)
 	struct user user;
 
 	(void)state;
-	assert_int_equal(users_resolve(&arena, (struct bytes){ (const uint8_t *)passwd,
-							       sizeof(passwd) - 1 },
-				       bytes_of(""), "a", &user, NULL), 0);
+	assert_int_equal(
+		users_resolve(&arena, (struct bytes){ (const uint8_t *)passwd, sizeof(passwd) - 1 },
+			      bytes_of(""), "a", &user, NULL),
+		0);
 	assert_int_equal(user.uid, 2);
 }
 
@@ -157,13 +166,14 @@ static void groups_are_counted(void **state)
 	(void)state;
 	for (int i = 0; i < USERS_GROUPS_MAX; i++)
 		assert_int_equal(buf_addf(&group, "g%d:x:%d:web\n", i, i), 0);
-	assert_int_equal(users_resolve(&arena, bytes_of(PASSWD), buf_bytes(&group), "web", &user,
-				       NULL), 0);
+	assert_int_equal(
+		users_resolve(&arena, bytes_of(PASSWD), buf_bytes(&group), "web", &user, NULL), 0);
 	assert_int_equal(user.group_count, USERS_GROUPS_MAX);
 	assert_int_equal(user.groups[USERS_GROUPS_MAX - 1], USERS_GROUPS_MAX - 1);
 	assert_int_equal(buf_addf(&group, "one:x:9:web\n"), 0);
 	assert_int_equal(users_resolve(&arena, bytes_of(PASSWD), buf_bytes(&group), "web", &user,
-				       NULL), -E2BIG);
+				       NULL),
+			 -E2BIG);
 }
 
 int main(void)

@@ -64,7 +64,8 @@ static void describes_every_key_once(void **state)
 static void keeps_the_uids_below_the_last(void **state)
 {
 	(void)state;
-	assert_true(config_key(CONFIG_UID_FIRST)->max + config_key(CONFIG_UID_COUNT)->max < UINT32_MAX);
+	assert_true(config_key(CONFIG_UID_FIRST)->max + config_key(CONFIG_UID_COUNT)->max <
+		    UINT32_MAX);
 }
 
 static void sets_values_of_every_type(void **state)
@@ -141,11 +142,12 @@ static void says_what_a_key_takes(void **state)
 	assert_int_equal(config_set(&cfg, "default_cpus", "two", CONFIG_NODE, &e), -EINVAL);
 	assert_string_equal(e.msg, "set 'default_cpus' to 'two': it takes a number");
 	assert_int_equal(config_set(&cfg, "log_size", "1k", CONFIG_NODE, &e), -ERANGE);
-	assert_string_equal(e.msg,
-			    "set 'log_size' to '1k': it takes a size, as '512MiB', from 64KiB to 1GiB");
+	assert_string_equal(
+		e.msg, "set 'log_size' to '1k': it takes a size, as '512MiB', from 64KiB to 1GiB");
 	assert_int_equal(config_set(&cfg, "start_timeout_kvm", "0", CONFIG_NODE, &e), -ERANGE);
-	assert_string_equal(e.msg,
-			    "set 'start_timeout_kvm' to '0': it takes a duration, as '30s', from 1s to 1h");
+	assert_string_equal(
+		e.msg,
+		"set 'start_timeout_kvm' to '0': it takes a duration, as '30s', from 1s to 1h");
 	assert_int_equal(config_set(&cfg, "qemu", "qemu", CONFIG_NODE, &e), -EINVAL);
 	assert_string_equal(e.msg, "set 'qemu' to 'qemu': it takes an absolute path or nothing");
 	assert_int_equal(config_set(&cfg, "qemu", "/a\nb", CONFIG_NODE, &e), -EINVAL);
@@ -169,7 +171,8 @@ static void writes_values_that_read_back_the_same(void **state)
 		assert_int_equal(config_format(&cfg, CONFIG_LOG_SIZE, &size), 0);
 		assert_int_equal(size.len, strlen(sizes[i]));
 		assert_memory_equal(size.at, sizes[i], size.len);
-		assert_int_equal(config_set(&cfg, "start_timeout_kvm", durations[i], CONFIG_NODE, NULL), 0);
+		assert_int_equal(
+			config_set(&cfg, "start_timeout_kvm", durations[i], CONFIG_NODE, NULL), 0);
 		assert_int_equal(config_format(&cfg, CONFIG_START_TIMEOUT_KVM, &time), 0);
 		assert_int_equal(time.len, strlen(durations[i]));
 		assert_memory_equal(time.at, durations[i], time.len);
@@ -180,7 +183,8 @@ static void writes_values_that_read_back_the_same(void **state)
 
 		assert_int_equal(config_format(&cfg, (enum config_key)i, &b), 0);
 		assert_int_equal(buf_add(&b, "", 1), 0);
-		assert_int_equal(config_set(&cfg, config_key(i)->name, (char *)b.at, CONFIG_FLAG, NULL), 0);
+		assert_int_equal(
+			config_set(&cfg, config_key(i)->name, (char *)b.at, CONFIG_FLAG, NULL), 0);
 		assert_int_equal(cfg.values[i].number, number);
 	}
 }

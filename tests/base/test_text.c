@@ -24,8 +24,9 @@ static void assert_size(const char *text, int result, uint64_t want)
 
 static void parses_sizes_as_podman_does(void **state)
 {
-	static const char *const mebi[] = { "1m", "1M", "1mb", "1MB", "1MiB", "1mib", "1048576",
-					    "1048576b", "1024k", "1.0m", "1024.000KiB" };
+	static const char *const mebi[] = { "1m",    "1M",   "1mb",	   "1MB",
+					    "1MiB",  "1mib", "1048576",	   "1048576b",
+					    "1024k", "1.0m", "1024.000KiB" };
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(mebi); i++)
@@ -40,9 +41,9 @@ static void parses_sizes_as_podman_does(void **state)
 
 static void refuses_what_is_no_size(void **state)
 {
-	static const char *const bad[] = { "", "m", "-1", "+1", " 1", "1 ", "1 m", "1p", "1mm", "1ib",
-					   "1i", "1mi", "1.", ".5m", "1.m", "1.5.5m", "0x10", "1bb",
-					   "1mibb", "1,5g" };
+	static const char *const bad[] = { "",	  "m",	    "-1",   "+1",  " 1",    "1 ",  "1 m",
+					   "1p",  "1mm",    "1ib",  "1i",  "1mi",   "1.",  ".5m",
+					   "1.m", "1.5.5m", "0x10", "1bb", "1mibb", "1,5g" };
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
@@ -129,8 +130,8 @@ static void parses_durations(void **state)
 
 static void refuses_what_is_no_duration(void **state)
 {
-	static const char *const bad[] = { "", "s", "1x", "1m30", "30s1m", "1s1s", "1ms1s", "-1s", "1 s",
-					   "1.5s", "1S", "1sm" };
+	static const char *const bad[] = { "",	    "s",   "1x",  "1m30", "30s1m", "1s1s",
+					   "1ms1s", "-1s", "1 s", "1.5s", "1S",	   "1sm" };
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
@@ -213,7 +214,8 @@ static void turns_hex_both_ways(void **state)
 
 static void finds_the_word_that_was_meant(void **state)
 {
-	static const char *const words[] = { "run", "exec", "create", "delete", "start", "state", "kill" };
+	static const char *const words[] = { "run",   "exec",  "create", "delete",
+					     "start", "state", "kill" };
 	char longest[TEXT_NEAREST_MAX + 2] = { 0 };
 	const char *only[] = { longest };
 
@@ -221,7 +223,7 @@ static void finds_the_word_that_was_meant(void **state)
 	assert_string_equal(text_nearest("rnu", words, ARRAY_SIZE(words)), "run");
 	assert_string_equal(text_nearest("exce", words, ARRAY_SIZE(words)), "exec");
 	assert_string_equal(text_nearest("creat", words, ARRAY_SIZE(words)), "create");
-	assert_null(text_nearest("dleet", words, ARRAY_SIZE(words)));	/* two off, for five */
+	assert_null(text_nearest("dleet", words, ARRAY_SIZE(words))); /* two off, for five */
 	assert_string_equal(text_nearest("deletee", words, ARRAY_SIZE(words)), "delete");
 	assert_string_equal(text_nearest("stat", words, ARRAY_SIZE(words)), "start");
 	assert_string_equal(text_nearest("kil", words, ARRAY_SIZE(words)), "kill");
@@ -256,8 +258,13 @@ static void makes_text_harmless_for_a_terminal(void **state)
 	assert_quotes("\x1b[31mred\a\x7f\0z", "\\x1b[31mred\\x07\\x7f\\x00z");
 	assert_quotes("gr\xc3\xbc\xc3\x9f \xe2\x82\xac \xf0\x9f\x9a\x80",
 		      "gr\xc3\xbc\xc3\x9f \xe2\x82\xac \xf0\x9f\x9a\x80");
-	assert_quotes("\xc2\x9b" "31m", "\\u009b31m");	/* a C1 control: CSI in one character */
-	assert_quotes("\xe2\x80\xae" "abc", "\\u202e" "abc");
+	assert_quotes("\xc2\x9b"
+		      "31m",
+		      "\\u009b31m"); /* a C1 control: CSI in one character */
+	assert_quotes("\xe2\x80\xae"
+		      "abc",
+		      "\\u202e"
+		      "abc");
 	assert_quotes("\xe2\x81\xa6", "\\u2066");
 	assert_quotes("\xe2\x80\xa8", "\\u2028");
 }
@@ -266,14 +273,19 @@ static void shows_broken_utf8_byte_by_byte(void **state)
 {
 	(void)state;
 	assert_quotes("\xff", "\\xff");
-	assert_quotes("\x9b" "31m", "\\x9b31m");	/* the same control, as Latin-1 */
-	assert_quotes("\xc0\xaf", "\\xc0\\xaf");	/* longer than need be */
+	assert_quotes("\x9b"
+		      "31m",
+		      "\\x9b31m");		 /* the same control, as Latin-1 */
+	assert_quotes("\xc0\xaf", "\\xc0\\xaf"); /* longer than need be */
 	assert_quotes("\xe0\x80\xaf", "\\xe0\\x80\\xaf");
-	assert_quotes("\xed\xa0\x80", "\\xed\\xa0\\x80");	/* half a surrogate pair */
+	assert_quotes("\xed\xa0\x80", "\\xed\\xa0\\x80"); /* half a surrogate pair */
 	assert_quotes("\xf4\x90\x80\x80", "\\xf4\\x90\\x80\\x80");
 	assert_quotes("\xf4\x8f\xbf\xbf", "\xf4\x8f\xbf\xbf");
 	assert_quotes("\xe2\x82", "\\xe2\\x82");
-	assert_quotes("\xe2\x82" "a", "\\xe2\\x82" "a");
+	assert_quotes("\xe2\x82"
+		      "a",
+		      "\\xe2\\x82"
+		      "a");
 }
 
 int main(void)

@@ -80,7 +80,8 @@ static int sealed(const char *path)
 	while ((n = read(from, piece, sizeof(piece))) > 0)
 		assert_int_equal(write(fd, piece, (size_t)n), n);
 	(void)close(from);
-	assert_int_equal(fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL),
+	assert_int_equal(fcntl(fd, F_ADD_SEALS,
+			       F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL),
 			 0);
 	return fd;
 }
@@ -163,12 +164,21 @@ static void start(struct pod *pod)
 {
 	const bool is_root = geteuid() == 0;
 	const struct spawn_request request = {
-		.argv = pod->emit.argv.at, .fds = pod->fds, .fd_count = pod->fd_count, .uid = NOBODY,
-		.gid = NOBODY, .set_ids = is_root, .isolate = true, .die_with_parent = true,
+		.argv = pod->emit.argv.at,
+		.fds = pod->fds,
+		.fd_count = pod->fd_count,
+		.uid = NOBODY,
+		.gid = NOBODY,
+		.set_ids = is_root,
+		.isolate = true,
+		.die_with_parent = true,
 	};
 	const struct vmm_opts opts = {
-		.spawn = &request, .qmp_target = emit_target(LAYOUT_ROLE_QMP),
-		.console_target = emit_target(LAYOUT_ROLE_CONSOLE), .events = &events, .data = pod,
+		.spawn = &request,
+		.qmp_target = emit_target(LAYOUT_ROLE_QMP),
+		.console_target = emit_target(LAYOUT_ROLE_CONSOLE),
+		.events = &events,
+		.data = pod,
 	};
 	struct err err = { 0 };
 
@@ -181,10 +191,12 @@ static void turn_until(struct pod *pod, const bool *is_true, int replies)
 	CLEANUP(buf_done) struct buf said = { 0 };
 
 	while (!*is_true && pod->replies < replies) {
-		if (loop_step(pod->loop, STEP_MS) > 0 && (!pod->has_ended || is_true == &pod->has_ended))
+		if (loop_step(pod->loop, STEP_MS) > 0 &&
+		    (!pod->has_ended || is_true == &pod->has_ended))
 			continue;
 		assert_int_equal(vmm_stderr_tail(pod->vmm, 5, &said), 0);
-		fail_msg("QEMU, status %d: %.*s", pod->status, (int)said.len, (const char *)said.at);
+		fail_msg("QEMU, status %d: %.*s", pod->status, (int)said.len,
+			 (const char *)said.at);
 	}
 }
 
@@ -246,9 +258,10 @@ static void disks_come_and_go(void **state)
 
 	started(pod);
 	for (int round = 0; round < 2; round++) {
-		replied(pod, vmm_add_disk(pod->vmm, pod->disk_fd, 1, "layer-1", on_reply, pod), 0, "");
-		replied(pod, vmm_add_disk(pod->vmm, pod->disk_fd, 255, "layer-255", on_reply, pod), 0,
+		replied(pod, vmm_add_disk(pod->vmm, pod->disk_fd, 1, "layer-1", on_reply, pod), 0,
 			"");
+		replied(pod, vmm_add_disk(pod->vmm, pod->disk_fd, 255, "layer-255", on_reply, pod),
+			0, "");
 		replied(pod, vmm_remove_disk(pod->vmm, 1, on_reply, pod), 0, "");
 		replied(pod, vmm_remove_disk(pod->vmm, 255, on_reply, pod), 0, "");
 	}
@@ -261,11 +274,13 @@ static void refusals_leave_nothing_behind(void **state)
 
 	started(pod);
 	/* The base image's number. */
-	replied(pod, vmm_add_disk(pod->vmm, pod->disk_fd, 0, "x", on_reply, pod), -EREMOTEIO, "disk0");
+	replied(pod, vmm_add_disk(pod->vmm, pod->disk_fd, 0, "x", on_reply, pod), -EREMOTEIO,
+		"disk0");
 	replied(pod, vmm_add_disk(pod->vmm, write_only, 1, "x", on_reply, pod), -EREMOTEIO, "");
 	replied(pod, vmm_remove_disk(pod->vmm, 1, on_reply, pod), -EREMOTEIO, "disk1");
 	replied(pod, vmm_add_disk(pod->vmm, pod->disk_fd, 1, "x", on_reply, pod), 0, "");
-	replied(pod, vmm_add_disk(pod->vmm, pod->disk_fd, 1, "x", on_reply, pod), -EREMOTEIO, "disk1");
+	replied(pod, vmm_add_disk(pod->vmm, pod->disk_fd, 1, "x", on_reply, pod), -EREMOTEIO,
+		"disk1");
 	replied(pod, vmm_remove_disk(pod->vmm, 1, on_reply, pod), 0, "");
 }
 
@@ -278,7 +293,8 @@ static void many_disks_may_be_asked_for_before_it_answers(void **state)
 	start(pod);
 	for (uint16_t lun = 1; lun <= 128; lun++) {
 		(void)snprintf(serial, sizeof(serial), "layer%u", lun);
-		assert_int_equal(vmm_add_disk(pod->vmm, pod->disk_fd, lun, serial, on_reply, pod), 0);
+		assert_int_equal(vmm_add_disk(pod->vmm, pod->disk_fd, lun, serial, on_reply, pod),
+				 0);
 	}
 	turn_until(pod, &never, 128);
 	assert_int_equal(pod->num, 0);

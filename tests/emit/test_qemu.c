@@ -15,7 +15,10 @@
 #include "plan/plan.h"
 
 static const struct manifest guest = {
-	.version = "1", .kernel_file = "vmlinux", .base_file = "base.img", .base_data_blocks = 1000,
+	.version = "1",
+	.kernel_file = "vmlinux",
+	.base_file = "base.img",
+	.base_data_blocks = 1000,
 	.base_hash_start = 1000,
 	.base_root = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff",
 };
@@ -24,8 +27,11 @@ static struct layout planned(enum layout_accel accel)
 {
 	struct layout layout;
 
-	assert_int_equal(plan_make(&(struct plan_request){ .guest = &guest, .accel = accel,
-							   .cpu_milli = 2000 }, &layout, NULL), 0);
+	assert_int_equal(plan_make(&(struct plan_request){ .guest = &guest,
+							   .accel = accel,
+							   .cpu_milli = 2000 },
+				   &layout, NULL),
+			 0);
 	return layout;
 }
 
@@ -43,7 +49,8 @@ static void text_of(const struct emit_qemu *emit, struct buf *ret)
 		assert_int_equal(buf_addf(ret, "%s\n", emit->argv.at[i]), 0);
 	for (size_t i = 0; i < emit->fd_count; i++)
 		assert_int_equal(buf_addf(ret, "role %d at %d\n", (int)emit->fds[i].role,
-					  emit->fds[i].target), 0);
+					  emit->fds[i].target),
+				 0);
 }
 
 /* With UPDATE_GOLDEN=1 the file is written instead. */
@@ -101,7 +108,8 @@ static void sandbox_denies_every_class(void **state)
 
 		(void)state;
 		emitted(&layout, &emit);
-		assert_true(has(&emit, "-sandbox", "on,obsolete=deny,elevateprivileges=deny,"
+		assert_true(has(&emit, "-sandbox",
+				"on,obsolete=deny,elevateprivileges=deny,"
 				"spawn=deny,resourcecontrol=deny"));
 		assert_true(has(&emit, "-nodefaults", NULL));
 		assert_true(has(&emit, "-no-user-config", NULL));
@@ -208,7 +216,10 @@ static void refuses_a_layout_that_no_vm_has(void **state)
 	layout = planned(LAYOUT_TCG);
 	layout.disk_count = LAYOUT_DISKS_MAX + 1;
 	assert_int_equal(emit_qemu(&layout, "q", &emit, NULL), -EINVAL);
-	layout = planned(LAYOUT_TCG);	/* a comma would be another property */
+	layout = planned(LAYOUT_TCG);
+	layout.ports[0].number = 2;
+	assert_int_equal(emit_qemu(&layout, "q", &emit, NULL), -EINVAL);
+	layout = planned(LAYOUT_TCG); /* a comma would be another property */
 	(void)snprintf(layout.disks[0].serial, sizeof(layout.disks[0].serial), "a,b");
 	assert_int_equal(emit_qemu(&layout, "q", &emit, NULL), -EINVAL);
 	assert_null(emit.argv.at);

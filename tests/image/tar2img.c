@@ -63,8 +63,8 @@ static int take_data(struct archive *tar, struct image_writer *writer, struct er
 	return r == ARCHIVE_EOF ? 0 : err_set(err, -EIO, "%s", archive_error_string(tar));
 }
 
-static int take_entry(struct archive *tar, struct archive_entry *from,
-		      struct image_writer *writer, struct err *err)
+static int take_entry(struct archive *tar, struct archive_entry *from, struct image_writer *writer,
+		      struct err *err)
 {
 	struct image_xattr xattrs[64];
 	struct image_entry entry = {
@@ -105,7 +105,7 @@ static int convert(struct archive *tar, int *fd, struct image_info *ret_info, st
 {
 	const struct image_sink sink = { sink_write, fd };
 	CLEANUP(image_writer_free) struct image_writer *writer = NULL;
-	struct archive_entry *entry;
+	struct archive_entry *entry = NULL;
 	int r;
 
 	r = image_writer_new(&(struct image_limits){ 0 }, &sink, &writer, err);
@@ -113,7 +113,7 @@ static int convert(struct archive *tar, int *fd, struct image_info *ret_info, st
 		r = archive_read_next_header(tar, &entry);
 		if (r == ARCHIVE_EOF)
 			return image_writer_finish(writer, ret_info, err);
-		/* A name that is not of this locale (which is "C") is a warning, and kept as it is. */
+		/* A name that is not of this locale (which is "C") is a warning, and kept. */
 		if (r != ARCHIVE_OK && r != ARCHIVE_WARN)
 			return err_set(err, -EIO, "%s", archive_error_string(tar));
 		r = take_entry(tar, entry, writer, err);
@@ -124,7 +124,7 @@ static int convert(struct archive *tar, int *fd, struct image_info *ret_info, st
 int main(int argc, char **argv)
 {
 	struct archive *tar = archive_read_new();
-	struct image_info info;
+	struct image_info info = { 0 };
 	struct err err = { 0 };
 	int fd, r;
 

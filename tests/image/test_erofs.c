@@ -96,7 +96,8 @@ static void list_names(const uint8_t *at, uint64_t size, struct buf *ret_names)
 				end = get_le16(dirent + EROFS_DIRENT_SIZE + EROFS_DIRENT_NAMEOFF);
 			end = start + strnlen((const char *)at + start, end - start);
 			assert_int_equal(buf_addf(ret_names, "%.*s ", (int)(end - start),
-						  (const char *)at + start), 0);
+						  (const char *)at + start),
+					 0);
 		}
 	}
 	assert_int_equal(buf_add(ret_names, "", 1), 0);
@@ -147,35 +148,62 @@ static void large_directories_have_blocks_of_their_own(void **state)
 	made_done(&made);
 }
 
+static void put_inline(struct made *made, const char *text, size_t size)
+{
+	struct image_inode *inode = put(made, made->tree.root, text, S_IFREG)->inode;
+
+	inode->size = size;
+	assert_int_equal(image_tree_hold(&made->tree, size, NULL), 0);
+	inode->held = malloc(size);
+	memset(inode->held, text[0], size);
+}
+
 /* The kernel refuses inline contents that cross a block. */
 static void inline_contents_stay_in_one_block(void **state)
 {
-	struct image_name *name;
+	static const char *const names[] = { "a", "b", "c", "d", "e" };
+	const struct image_inode *inode;
 	struct made made;
-	char text[16];
 	uint64_t start;
 
 	(void)state;
-	made_init(&made, 4 << 20);
-	for (unsigned int i = 0; i < 500; i++) {
-		(void)snprintf(text, sizeof(text), "%u", i);
-		name = put(&made, made.tree.root, text, S_IFREG);
-		name->inode->size = i * 13 % IMAGE_INLINE_MAX + 1;
-		assert_int_equal(image_tree_hold(&made.tree, name->inode->size, NULL), 0);
-		name->inode->held = calloc(1, name->inode->size);
-		memset(name->inode->held, 'a' + (int)(i % 26), name->inode->size);
+	for (size_t size = 1; size <= IMAGE_INLINE_MAX; size++) {
+		made_init(&made, 4 << 20);
+		for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+			put_inline(&made, names[i], i == 3 ? size : IMAGE_INLINE_MAX);
+		assert_int_equal(finish(&made, NULL), 0);
+		for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+			inode = image_tree_find(made.tree.root, names[i])->inode;
+			start = inode->nid * EROFS_SLOT + EROFS_INODE_SIZE;
+			assert_int_equal(start / IMAGE_BLOCK_SIZE,
+					 (start + inode->size - 1) / IMAGE_BLOCK_SIZE);
+			assert_memory_equal(inode_at(&made, inode) + EROFS_INODE_SIZE, inode->held,
+					    inode->size);
+		}
+		made_done(&made);
 	}
-	assert_int_equal(finish(&made, NULL), 0);
-	for (unsigned int i = 0; i < 500; i++) {
-		(void)snprintf(text, sizeof(text), "%u", i);
-		name = image_tree_find(made.tree.root, text);
-		start = name->inode->nid * EROFS_SLOT + EROFS_INODE_SIZE;
-		assert_int_equal(start / IMAGE_BLOCK_SIZE,
-				 (start + name->inode->size - 1) / IMAGE_BLOCK_SIZE);
-		assert_memory_equal(inode_at(&made, name->inode) + EROFS_INODE_SIZE,
-				    name->inode->held, name->inode->size);
+}
+
+/* With its own two names, 15 of 255 bytes and one of 52, a directory fills a block. */
+static void a_directory_fills_its_block(void **state)
+{
+	char name[IMAGE_NAME_MAX + 1] = { 0 };
+	struct made made;
+
+	(void)state;
+	for (size_t last = 52; last <= 53; last++) {
+		made_init(&made, 1 << 20);
+		for (int i = 0; i < 16; i++) {
+			memset(name, 0, sizeof(name));
+			memset(name, 'a' + i, i == 15 ? last : IMAGE_NAME_MAX);
+			(void)put(&made, made.tree.root, name, S_IFREG);
+		}
+		assert_int_equal(finish(&made, NULL), 0);
+		assert_int_equal(made.tree.root->inode->size,
+				 last == 52 ? IMAGE_BLOCK_SIZE
+					    : IMAGE_BLOCK_SIZE + EROFS_DIRENT_SIZE + 53);
+		made_done(&made);
 	}
-	made_done(&made);
 }
 
 static void a_file_with_two_names_is_one(void **state)
@@ -250,6 +278,7 @@ int main(void)
 		cmocka_unit_test(names_are_sorted_with_self_and_parent_among_them),
 		cmocka_unit_test(large_directories_have_blocks_of_their_own),
 		cmocka_unit_test(inline_contents_stay_in_one_block),
+		cmocka_unit_test(a_directory_fills_its_block),
 		cmocka_unit_test(a_file_with_two_names_is_one),
 		cmocka_unit_test(holes_are_in_the_map),
 		cmocka_unit_test(the_end_has_to_fit_too),

@@ -8,8 +8,12 @@
 static void takes_what_the_entry_says(void **state)
 {
 	const struct image_xattr xattr = { "user.a", { (const uint8_t *)"1", 1 } };
-	struct image_entry entry = { .mode = 0104755, .uid = 70000, .gid = UINT32_MAX,
-				     .mtime_s = -3, .mtime_ns = 999999999, .xattrs = &xattr,
+	struct image_entry entry = { .mode = 0104755,
+				     .uid = 70000,
+				     .gid = UINT32_MAX,
+				     .mtime_s = -3,
+				     .mtime_ns = 999999999,
+				     .xattrs = &xattr,
 				     .xattr_count = 1 };
 	struct image_inode *inode;
 	struct image_tree tree;

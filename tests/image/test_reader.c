@@ -57,8 +57,8 @@ static void large_directories_and_files_are_read(void **state)
 	memset(bytes + 100000, 'x', 50000);
 	assert_int_equal(image_writer_new(&layer.limits, &sink, &writer, NULL), 0);
 	assert_int_equal(image_writer_entry(writer, &entry, NULL), 0);
-	assert_int_equal(image_writer_data(writer, 0, (struct bytes){ bytes, sizeof(bytes) },
-					   NULL), 0);
+	assert_int_equal(image_writer_data(writer, 0, (struct bytes){ bytes, sizeof(bytes) }, NULL),
+			 0);
 	for (unsigned int i = 0; i < 2000; i++) {
 		(void)snprintf(path, sizeof(path), "d/f%u", i);
 		assert_int_equal(put_item(writer, &(struct item){ path, IMAGE_FILE, path }, NULL),
@@ -70,7 +70,7 @@ static void large_directories_and_files_are_read(void **state)
 	assert_string_equal(describe(reader, "d/f1999"), "file 644 0 d/f1999");
 	assert_string_equal(describe(reader, "d/f2000"), "none");
 	assert_int_equal(image_reader_content(reader, find_path(reader, "sparse"), &to, NULL), 0);
-	assert_int_equal(contents.buf.len, 151552);	/* what follows is a hole */
+	assert_int_equal(contents.buf.len, 151552); /* what follows is a hole */
 	assert_memory_equal(contents.buf.at, bytes, contents.buf.len);
 	assert_int_equal(image_reader_content(reader, find_path(reader, "d"), &to, NULL), -EINVAL);
 	buf_done(&contents.buf);
@@ -79,7 +79,10 @@ static void large_directories_and_files_are_read(void **state)
 
 static void other_formats_are_refused(void **state)
 {
-	static const struct { size_t at; uint8_t byte; } changes[] = {
+	static const struct {
+		size_t at;
+		uint8_t byte;
+	} changes[] = {
 		{ EROFS_SB_MAGIC, 0 },
 		{ EROFS_SB_BLKSZBITS, 9 },
 		{ EROFS_SB_FEATURE_INCOMPAT, 1 },
@@ -99,6 +102,37 @@ static void other_formats_are_refused(void **state)
 	}
 	layer.memory.buf.len = 1100;
 	assert_int_equal(image_reader_new(&source, &reader, &err), -EIO);
+	layer_done(&layer);
+}
+
+static void what_lies_outside_is_not_read(void **state)
+{
+	struct layer layer = { 0 };
+	struct image_reader *reader;
+	struct err err = no_err;
+	uint8_t *root;
+	uint64_t nid;
+
+	(void)state;
+	assert_int_equal(layer_make(&layer, items), 0);
+	root = layer.memory.buf.at + IMAGE_BLOCK_SIZE;
+	reader = memory_reader(&layer.memory);
+	root += image_reader_root(reader) * EROFS_SLOT + EROFS_INODE_SIZE;
+	put_le16(root + EROFS_DIRENT_SIZE + EROFS_DIRENT_NAMEOFF, 4100);
+	put_le16(root + 2 * EROFS_DIRENT_SIZE + EROFS_DIRENT_NAMEOFF, 4104);
+	nid = image_reader_root(reader);
+	assert_int_equal(image_reader_find(reader, nid, "gone", &nid, &err), -EINVAL);
+	assert_int_equal(err.code, ERR_IMAGE);
+	image_reader_free(reader);
+
+	put_le32(layer.memory.buf.at + EROFS_SB_AT + EROFS_SB_BLOCKS, 1);
+	put_le32(layer.memory.buf.at + EROFS_SB_AT + EROFS_SB_META_BLKADDR, 0);
+	reader = memory_reader(&layer.memory);
+	nid = IMAGE_BLOCK_SIZE / EROFS_SLOT - 1;
+	assert_int_equal(image_reader_find(reader, nid, "dir", &nid, &err), -EINVAL);
+	assert_int_equal(err.code, ERR_IMAGE);
+	assert_string_equal(err.msg, "64 bytes at 4064, beyond the image's end");
+	image_reader_free(reader);
 	layer_done(&layer);
 }
 
@@ -151,6 +185,7 @@ int main(void)
 		cmocka_unit_test(finds_what_was_written),
 		cmocka_unit_test(large_directories_and_files_are_read),
 		cmocka_unit_test(other_formats_are_refused),
+		cmocka_unit_test(what_lies_outside_is_not_read),
 		cmocka_unit_test(damage_is_an_error_and_no_more),
 	};
 

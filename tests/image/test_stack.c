@@ -72,7 +72,8 @@ static void parents_come_from_below(void **state)
 	assert_string_equal(in(&chain, 1, "usr/run"), "dir 755 0");
 	assert_string_equal(in(&chain, 1, "lib"), "none");
 	assert_int_equal(image_reader_stat(chain.readers[1], find_path(chain.readers[1], "usr"),
-					   &entry, &is_opaque, NULL), 0);
+					   &entry, &is_opaque, NULL),
+			 0);
 	assert_int_equal(entry.mtime_s, 7);
 	assert_int_equal(entry.xattr_count, 1);
 	assert_string_equal(entry.xattrs[0].name, "user.a");

@@ -10,7 +10,7 @@ static const struct vector {
 	uint64_t blocks;
 	uint64_t tree_blocks;
 	const char *root;
-	const char *tree;		/* its SHA-256 */
+	const char *tree; /* its SHA-256 */
 } vectors[] = {
 	{ 1, 0, "ad7facb2586fc6e966c004d7d1d16b024f5805ff7cb47c7a85dabd8b48892ca7",
 	  "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855" },

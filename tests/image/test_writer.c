@@ -34,16 +34,16 @@ static void check_refused(const struct item *items, int want, enum err_code code
 static void every_type_is_there(void **state)
 {
 	(void)state;
-	check((const struct item[]){
-		      { "./", IMAGE_DIR, .mode = 0700, .uid = 3 },
-		      { "./dir/", IMAGE_DIR, .mode = 01777 },
-		      { "./dir/file", IMAGE_FILE, "text", .mode = 06755, .uid = 100000 },
-		      { "empty", IMAGE_FILE },
-		      { "link", IMAGE_SYMLINK, "../out/of/here" },
-		      { "fifo", IMAGE_FIFO },
-		      { "socket", IMAGE_SOCKET },
-		      { "hard", IMAGE_HARDLINK, "./dir/file" },
-		      { 0 } },
+	check((const struct item[]){ { "./", IMAGE_DIR, .mode = 0700, .uid = 3 },
+				     { "./dir/", IMAGE_DIR, .mode = 01777 },
+				     { "./dir/file", IMAGE_FILE, "text", .mode = 06755,
+				       .uid = 100000 },
+				     { "empty", IMAGE_FILE },
+				     { "link", IMAGE_SYMLINK, "../out/of/here" },
+				     { "fifo", IMAGE_FIFO },
+				     { "socket", IMAGE_SOCKET },
+				     { "hard", IMAGE_HARDLINK, "./dir/file" },
+				     { 0 } },
 	      (const struct looks[]){ { "", "dir 700 3" },
 				      { "dir", "dir 1777 0" },
 				      { "dir/file", "file 6755 100000 text" },
@@ -71,6 +71,8 @@ static void later_entries_replace_earlier_ones(void **state)
 				     { "s", IMAGE_FILE, "not a" },
 				     { "t/u", IMAGE_FILE, "kept" },
 				     { "t", IMAGE_HARDLINK, "t/u" },
+				     { "v", IMAGE_FILE, "self" },
+				     { "v", IMAGE_HARDLINK, "v" },
 				     { 0 } },
 	      (const struct looks[]){ { "a", "file 644 0 new" },
 				      { "hard", "file 644 0 old" },
@@ -80,6 +82,7 @@ static void later_entries_replace_earlier_ones(void **state)
 				      { "h", "dir 755 0 opaque" },
 				      { "s", "file 644 0 not a" },
 				      { "t", "file 644 0 kept" },
+				      { "v", "file 644 0 self" },
 				      { 0 } });
 }
 
@@ -126,10 +129,11 @@ static void a_directory_of_the_host_has_no_whiteouts(void **state)
 	struct image_reader *reader;
 
 	(void)state;
-	assert_int_equal(layer_make(&layer, (const struct item[]){
-						    { ".wh.a", IMAGE_FILE, "a" },
-						    { ".wh..wh..opq/b", IMAGE_FILE, "b" },
-						    { 0 } }), 0);
+	assert_int_equal(layer_make(&layer,
+				    (const struct item[]){ { ".wh.a", IMAGE_FILE, "a" },
+							   { ".wh..wh..opq/b", IMAGE_FILE, "b" },
+							   { 0 } }),
+			 0);
 	reader = memory_reader(&layer.memory);
 	assert_string_equal(describe(reader, ".wh.a"), "file 644 0 a");
 	assert_string_equal(describe(reader, ".wh..wh..opq/b"), "file 644 0 b");
@@ -142,8 +146,9 @@ static void opaque_root_is_reported(void **state)
 	struct layer layer = { 0 };
 
 	(void)state;
-	assert_int_equal(layer_make(&layer, (const struct item[]){
-						    { ".wh..wh..opq", IMAGE_FILE }, { 0 } }), 0);
+	assert_int_equal(layer_make(&layer,
+				    (const struct item[]){ { ".wh..wh..opq", IMAGE_FILE }, { 0 } }),
+			 0);
 	assert_true(layer.info.root_opaque);
 	layer_done(&layer);
 	assert_int_equal(layer_make(&layer, (const struct item[]){ { 0 } }), 0);
@@ -187,9 +192,9 @@ static void errors_name_the_entry(void **state)
 	struct layer layer = { 0 };
 
 	(void)state;
-	assert_int_equal(layer_make(&layer, (const struct item[]){
-						    { "h", IMAGE_HARDLINK, "../x" }, { 0 } }),
-			 -EINVAL);
+	assert_int_equal(
+		layer_make(&layer, (const struct item[]){ { "h", IMAGE_HARDLINK, "../x" }, { 0 } }),
+		-EINVAL);
 	assert_string_equal(layer.err.msg,
 			    "take the entry 'h': link to '../x': a path with '..' in it");
 	layer_done(&layer);
@@ -228,17 +233,16 @@ static void the_root_hash_depends_on_what_is_in_the_layer_alone(void **state)
 static void the_format_is_the_one_that_is_named(void **state)
 {
 	static const uint8_t root[] = {
-		0xa4, 0x7a, 0x12, 0xed, 0xc8, 0x8a, 0x5f, 0x09,
-		0x49, 0x1a, 0x44, 0xf6, 0x69, 0x44, 0x0b, 0xde,
-		0x1e, 0x3a, 0xf6, 0x71, 0xa5, 0x2e, 0x22, 0x0e,
-		0x16, 0x9c, 0x01, 0x18, 0x00, 0xc2, 0x87, 0x38,
+		0xa4, 0x7a, 0x12, 0xed, 0xc8, 0x8a, 0x5f, 0x09, 0x49, 0x1a, 0x44,
+		0xf6, 0x69, 0x44, 0x0b, 0xde, 0x1e, 0x3a, 0xf6, 0x71, 0xa5, 0x2e,
+		0x22, 0x0e, 0x16, 0x9c, 0x01, 0x18, 0x00, 0xc2, 0x87, 0x38,
 	};
 	static uint8_t large[300000];
 	struct layer layer = { 0 };
 	const struct image_sink sink = memory_sink(&layer.memory);
 	struct image_writer *writer;
-	const struct item item = { "dir/a", IMAGE_FILE, "text", 0755, 1000,
-				   { "user.a", { (const uint8_t *)"1", 1 } } };
+	const struct item item = { "dir/a", IMAGE_FILE, "text",
+				   0755,    1000,	{ "user.a", { (const uint8_t *)"1", 1 } } };
 	struct image_entry entry = { .path = "large", .size = sizeof(large) };
 
 	(void)state;
@@ -246,8 +250,8 @@ static void the_format_is_the_one_that_is_named(void **state)
 	assert_int_equal(image_writer_new(&layer.limits, &sink, &writer, NULL), 0);
 	assert_int_equal(put_item(writer, &item, NULL), 0);
 	assert_int_equal(image_writer_entry(writer, &entry, NULL), 0);
-	assert_int_equal(image_writer_data(writer, 0, (struct bytes){ large, sizeof(large) },
-					   NULL), 0);
+	assert_int_equal(image_writer_data(writer, 0, (struct bytes){ large, sizeof(large) }, NULL),
+			 0);
 	assert_int_equal(put_item(writer, &(struct item){ "l", IMAGE_SYMLINK, "dir/a" }, NULL), 0);
 	assert_int_equal(image_writer_finish(writer, &layer.info, NULL), 0);
 	assert_memory_equal(layer.info.root, root, sizeof(root));
@@ -258,7 +262,9 @@ static void the_format_is_the_one_that_is_named(void **state)
 static void what_is_stored_stops_at_the_limit(void **state)
 {
 	static char text[100000];
-	const struct item items[] = { { "a", IMAGE_FILE, text }, { "d/e", IMAGE_FILE, "x" }, { 0 } };
+	const struct item items[] = { { "a", IMAGE_FILE, text },
+				      { "d/e", IMAGE_FILE, "x" },
+				      { 0 } };
 	struct layer layer = { 0 };
 
 	(void)state;
@@ -356,13 +362,16 @@ static void an_error_ends_the_writer(void **state)
 
 	(void)state;
 	assert_int_equal(image_writer_new(&limits, &sink, &writer, NULL), 0);
-	assert_int_equal(image_writer_entry(writer, &(struct image_entry){ .path = "d",
-									   .type = IMAGE_DIR },
-					    NULL), 0);
+	assert_int_equal(image_writer_entry(writer,
+					    &(struct image_entry){ .path = "d", .type = IMAGE_DIR },
+					    NULL),
+			 0);
 	assert_int_equal(image_writer_data(writer, 0, (struct bytes){ (const uint8_t *)"x", 1 },
-					   NULL), -EINVAL);
+					   NULL),
+			 -EINVAL);
 	assert_int_equal(image_writer_entry(writer, &(struct image_entry){ .path = "e" },
-					    &layer.err), -EINVAL);
+					    &layer.err),
+			 -EINVAL);
 	assert_string_equal(layer.err.msg, "go on with an image that is over");
 	assert_int_equal(image_writer_finish(writer, &layer.info, NULL), -EINVAL);
 	image_writer_free(writer);

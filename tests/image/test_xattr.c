@@ -3,12 +3,14 @@
 
 #include "memory.h"
 
-#define VALUE(text) { (const uint8_t *)(text), sizeof(text) - 1 }
+#define VALUE(text)                                       \
+	{                                                 \
+		(const uint8_t *)(text), sizeof(text) - 1 \
+	}
 
 static uint8_t large[IMAGE_XATTR_VALUE_MAX + 1];
 
-static int encode(const struct image_xattr *xattrs, size_t count, struct buf *buf,
-		  struct err *err)
+static int encode(const struct image_xattr *xattrs, size_t count, struct buf *buf, struct err *err)
 {
 	buf->len = 0;
 	return image_xattr_encode(xattrs, count, buf, err);
@@ -16,9 +18,15 @@ static int encode(const struct image_xattr *xattrs, size_t count, struct buf *bu
 
 static void entries_are_as_erofs_has_them(void **state)
 {
-	static const uint8_t want[] = "\x03\x01\x02\x00" "onev1" "\0\0\0"
-				      "\x00\x02\x03\x00" "acl" "\0"
-				      "\x0a\x06\x00\x00" "capability" "\0\0";
+	static const uint8_t want[] = "\x03\x01\x02\x00"
+				      "onev1"
+				      "\0\0\0"
+				      "\x00\x02\x03\x00"
+				      "acl"
+				      "\0"
+				      "\x0a\x06\x00\x00"
+				      "capability"
+				      "\0\0";
 	const struct image_xattr xattrs[] = {
 		{ "security.capability", VALUE("") },
 		{ "system.posix_acl_access", VALUE("acl") },
@@ -34,7 +42,8 @@ static void entries_are_as_erofs_has_them(void **state)
 
 static void order_does_not_matter(void **state)
 {
-	const struct image_xattr one[] = { { "user.b", VALUE("2") }, { "user.a", VALUE("1") },
+	const struct image_xattr one[] = { { "user.b", VALUE("2") },
+					   { "user.a", VALUE("1") },
 					   { "trusted.z", VALUE("3") } };
 	const struct image_xattr two[] = { one[2], one[1], one[0] };
 	CLEANUP(buf_done) struct buf a = { 0 }, b = { 0 };
@@ -49,8 +58,10 @@ static void order_does_not_matter(void **state)
 static void what_no_kernel_stores_is_dropped(void **state)
 {
 	const struct image_xattr xattrs[] = {
-		{ "com.apple.provenance", VALUE("x") }, { "user.", VALUE("x") },
-		{ "system.posix_acl_accessory", VALUE("x") }, { "lustre.lov", VALUE("x") },
+		{ "com.apple.provenance", VALUE("x") },
+		{ "user.", VALUE("x") },
+		{ "system.posix_acl_accessory", VALUE("x") },
+		{ "lustre.lov", VALUE("x") },
 	};
 	CLEANUP(buf_done) struct buf buf = { 0 };
 
@@ -136,7 +147,9 @@ static void limits_hold_at_the_limit_and_beyond(void **state)
 
 static void damaged_entries_are_refused(void **state)
 {
-	static const uint8_t cut[] = "\x03\x01\x02\x00" "on", odd[] = "\x00\x63\x00\x00";
+	static const uint8_t cut[] = "\x03\x01\x02\x00"
+				     "on",
+			     odd[] = "\x00\x63\x00\x00";
 	char name[IMAGE_NAME_MAX + 32];
 	struct bytes value;
 	size_t off = 0;

@@ -31,9 +31,9 @@ enum { UID_FIRST = 90000, QEMU_FD = 40 };
 /* What the processes of a test tell each other. */
 static struct shared {
 	pid_t qemu;
-	bool survives;		/* the stand-in for QEMU outlives its parent */
-	int told;		/* steps that recoveries have undone */
-} *shared;
+	bool survives; /* the stand-in for QEMU outlives its parent */
+	int told;      /* steps that recoveries have undone */
+} * shared;
 
 static char dir_path[] = "/tmp/test-lease-XXXXXX";
 static int run_fd = -1, proc_fd = -1;
@@ -114,7 +114,7 @@ static inline void start_qemu(int lock_fd)
 	}
 	shared->qemu = child;
 	(void)close(started[1]);
-	(void)!read(started[0], &byte, 1);	/* ends when it has exec'd */
+	(void)!read(started[0], &byte, 1); /* ends when it has exec'd */
 	(void)close(started[0]);
 }
 
@@ -194,7 +194,7 @@ static inline bool live_and_die(const char *name, int steps, bool with_end)
 
 		if (with_end)
 			end(lease);
-		_exit(0);	/* without lease_free(): as good as killed */
+		_exit(0); /* without lease_free(): as good as killed */
 	}
 	return ended(child);
 }
@@ -214,7 +214,8 @@ static inline void count_undone(void *data, const struct lease_report *report)
 
 static inline int prepare_lives(void)
 {
-	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+		      0);
 	/* Orphans become ours, so that it can be seen whether they have ended. */
 	return shared == MAP_FAILED ? -1 : prctl(PR_SET_CHILD_SUBREAPER, 1);
 }

@@ -41,7 +41,7 @@ static void put_three_steps(void)
 
 static void is_text_with_the_usual_checksum(void **state)
 {
-	static const char want[] = "921d9904 do 0 dir web\n";	/* the sum is zlib's */
+	static const char want[] = "921d9904 do 0 dir web\n"; /* the sum is zlib's */
 
 	(void)state;
 	assert_int_equal(lease_journal_do(&text, 0, "dir", "web"), 0);
@@ -83,6 +83,24 @@ static void keeps_any_argument_as_it_is(void **state)
 	assert_int_equal(j.count, 2);
 	assert_string_equal(j.entries[0].arg, all);
 	assert_string_equal(j.entries[1].arg, "a b\n%41");
+}
+
+/* The sums are zlib's. */
+static void takes_no_escapes_that_it_would_not_write(void **state)
+{
+	static const char *const bad[] = { "%00", "%4", "%", "%4G", "%4A", "a%" };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		static const uint32_t sums[] = { 0xb6033003, 0x6d1a8a30, 0xc804ab07,
+						 0x1c0e1198, 0xf56db4ad, 0x93bf20c3 };
+
+		text.len = 0;
+		assert_int_equal(lease_journal_boot(&text, boot), 0);
+		assert_int_equal(buf_addf(&text, "%08x do 0 file %s\n", sums[i], bad[i]), 0);
+		assert_int_equal(replay(), 0);
+		assert_int_equal(j.count, 0);
+	}
 }
 
 static void refuses_words_beyond_its_limits(void **state)
@@ -159,11 +177,11 @@ static void tells_damage_from_a_torn_end(void **state)
 {
 	(void)state;
 	put_three_steps();
-	text.at[text.len - 3] ^= 1;	/* the last line: torn */
+	text.at[text.len - 3] ^= 1; /* the last line: torn */
 	assert_int_equal(replay(), 0);
 	assert_int_equal(j.count, 2);
 	assert_false(j.is_damaged);
-	assert_int_equal(lease_journal_undone(&text, 1), 0);	/* a good one behind it */
+	assert_int_equal(lease_journal_undone(&text, 1), 0); /* a good one behind it */
 	assert_int_equal(replay(), 0);
 	assert_true(j.is_damaged);
 	assert_int_equal(j.count, 2);
@@ -185,9 +203,9 @@ static void takes_steps_in_their_order_only(void **state)
 {
 	(void)state;
 	assert_int_equal(lease_journal_boot(&text, boot), 0);
-	assert_int_equal(lease_journal_do(&text, 1, "dir", "a"), 0);	/* step 0 is missing */
-	assert_int_equal(lease_journal_undone(&text, 0), 0);		/* and so is its doing */
-	assert_int_equal(lease_journal_boot(&text, boot), 0);		/* a second one */
+	assert_int_equal(lease_journal_do(&text, 1, "dir", "a"), 0); /* step 0 is missing */
+	assert_int_equal(lease_journal_undone(&text, 0), 0);	     /* and so is its doing */
+	assert_int_equal(lease_journal_boot(&text, boot), 0);	     /* a second one */
 	assert_int_equal(replay(), 0);
 	assert_int_equal(j.count, 0);
 	assert_false(j.is_damaged);
@@ -230,6 +248,7 @@ int main(void)
 		cmocka_unit_test_teardown(is_text_with_the_usual_checksum, teardown),
 		cmocka_unit_test_teardown(says_what_was_done_and_undone, teardown),
 		cmocka_unit_test_teardown(keeps_any_argument_as_it_is, teardown),
+		cmocka_unit_test_teardown(takes_no_escapes_that_it_would_not_write, teardown),
 		cmocka_unit_test_teardown(refuses_words_beyond_its_limits, teardown),
 		cmocka_unit_test_teardown(ignores_a_torn_end_wherever_it_was_torn, teardown),
 		cmocka_unit_test_teardown(takes_no_line_with_a_wrong_bit, teardown),

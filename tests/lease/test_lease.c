@@ -135,7 +135,8 @@ static void gives_each_pod_a_user_id_of_its_own(void **state)
 
 static void takes_plain_paths_below_its_directory_only(void **state)
 {
-	static const char *const bad[] = { "", "/etc/passwd", "..", "a/../b", "a//b", "a/", "./a", "." };
+	static const char *const bad[] = { "",	   "/etc/passwd", "..",	 "a/../b",
+					   "a//b", "a/",	  "./a", "." };
 	struct lease *lease;
 	int fd = -1;
 
@@ -147,13 +148,87 @@ static void takes_plain_paths_below_its_directory_only(void **state)
 	/* One that leads elsewhere by a link stays where it is, and is named. */
 	assert_int_equal(symlinkat("/tmp", run_fd, "away"), 0);
 	assert_int_equal(lease_file(lease, "away/x", &e), 0);
-	assert_int_equal(lease_file(lease, "later/gone", &e), 0);	/* never made */
+	assert_int_equal(lease_file(lease, "later/gone", &e), 0); /* never made */
 	assert_int_equal(lease_undo(lease, &e), -EXDEV);
-	assert_string_equal(e.msg, "undo file 'away/x' of pod 'web': open 'away': Invalid cross-device link");
+	assert_string_equal(
+		e.msg, "undo file 'away/x' of pod 'web': open 'away': Invalid cross-device link");
 	lease_free(lease);
-	assert_false(exists("pods/web"));	/* the rest is done */
+	assert_false(exists("pods/web")); /* the rest is done */
 	assert_int_equal(unlinkat(run_fd, "away", 0), 0);
-	assert_int_equal(lease_recover(&opts, NULL, NULL, &e), 0);
+	assert_int_equal(lease_recover(&opts, count_undone, NULL, &e), 0);
+	assert_int_equal(shared->told, 1); /* the others are marked as undone */
+	assert_nothing_left();
+}
+
+static void starts_with_an_empty_directory(void **state)
+{
+	struct lease *lease;
+
+	(void)state;
+	assert_int_equal(file_mkdir_p(run_fd, "pods/web/junk", 0700, &e), 0);
+	assert_int_equal(lease_open(&opts, "web", &lease, &e), 0);
+	assert_int_equal(count_in("pods/web"), 0);
+	assert_int_equal(lease_undo(lease, &e), 0);
+	lease_free(lease);
+}
+
+/* What stands in the way of a step: it is told, and the step is not left half taken. */
+static void undoes_a_step_that_goes_wrong(void **state)
+{
+	CLEANUP(buf_done) struct buf text = { 0 };
+	struct lease *lease;
+	uid_t uid = 0;
+	int fd;
+
+	(void)state;
+	assert_int_equal(lease_open(&opts, "web", &lease, &e), 0);
+	fd = openat(run_fd, "uids", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	assert_int_equal(lease_uid(lease, UID_FIRST, 10, &uid, &e), -ENOTDIR);
+	(void)close(fd);
+	assert_int_equal(unlinkat(run_fd, "uids", 0), 0);
+	assert_int_equal(mkdirat(lease_dir(lease), "qemu.lock", 0700), 0);
+	assert_int_equal(lease_process(lease, "qemu", &fd, &e), -EISDIR);
+	assert_string_equal(e.msg, "lease process 'qemu': open 'qemu.lock': Is a directory");
+	assert_int_equal(file_read(run_fd, "leases/web.journal", 1 << 16, &text, NULL), 0);
+	assert_non_null(memmem(text.at, text.len, " undone 1\n", 10));
+	assert_int_equal(lease_undo(lease, &e), 0);
+	lease_free(lease);
+	assert_nothing_left();
+}
+
+/* Between the look for a free user id and its claim another pod takes it: the next one is had. */
+static void claim_first(void *data, const char *where)
+{
+	struct lease **other = data;
+	struct lease *theirs = *other;
+	uid_t uid;
+
+	if (!theirs || strcmp(where, "written") != 0)
+		return;
+	*other = NULL;
+	assert_int_equal(lease_uid(theirs, UID_FIRST, 10, &uid, &e), 0);
+	assert_int_equal(uid, UID_FIRST);
+}
+
+static void takes_the_next_user_id_if_another_is_quicker(void **state)
+{
+	struct lease *lease, *theirs, *pending = NULL;
+	struct lease_opts with = opts;
+	uid_t uid = 0;
+
+	(void)state;
+	with.after_step = claim_first;
+	with.data = &pending;
+	assert_int_equal(lease_open(&opts, "theirs", &theirs, &e), 0);
+	assert_int_equal(lease_open(&with, "ours", &lease, &e), 0);
+	pending = theirs;
+	assert_int_equal(lease_uid(lease, UID_FIRST, 10, &uid, &e), 0);
+	assert_int_equal(uid, UID_FIRST + 1);
+	assert_int_equal(lease_undo(lease, &e), 0);
+	lease_free(lease);
+	assert_true(exists("uids/90000"));
+	assert_int_equal(lease_undo(theirs, &e), 0);
+	lease_free(theirs);
 	assert_nothing_left();
 }
 
@@ -171,6 +246,7 @@ static void limits_the_processes_of_a_pod(void **state)
 		assert_int_equal(lease_process(lease, name, &fd, &e), 0);
 	}
 	assert_int_equal(lease_process(lease, "more", &fd, &e), -E2BIG);
+	assert_int_equal(lease_process(lease, "p0", &fd, &e), -EEXIST);
 	assert_int_equal(lease_undo(lease, &e), 0);
 	lease_free(lease);
 	assert_nothing_left();
@@ -223,7 +299,7 @@ static int run_on_a_full_disk(void)
 	fd = openat(run_fd, "filler", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 	while (write(fd, path, sizeof(path)) > 0)
 		;
-	do {	/* until the page that the journal has is full too */
+	do { /* until the page that the journal has is full too */
 		(void)snprintf(path, sizeof(path), "extra/%zu", files++);
 		r = lease_file(lease, path, &e);
 	} while (r == 0 && files < 1000);
@@ -266,6 +342,9 @@ int main(void)
 		WITH_A_RUN_DIR(waits_for_a_recovery_that_has_the_name),
 		WITH_A_RUN_DIR(kills_a_process_that_its_owner_forgot),
 		WITH_A_RUN_DIR(gives_each_pod_a_user_id_of_its_own),
+		WITH_A_RUN_DIR(starts_with_an_empty_directory),
+		WITH_A_RUN_DIR(undoes_a_step_that_goes_wrong),
+		WITH_A_RUN_DIR(takes_the_next_user_id_if_another_is_quicker),
 		WITH_A_RUN_DIR(takes_plain_paths_below_its_directory_only),
 		WITH_A_RUN_DIR(limits_the_processes_of_a_pod),
 		WITH_A_RUN_DIR(says_that_the_disk_is_full_before_the_step),

@@ -54,7 +54,7 @@ static void leaves_nothing_wherever_its_recovery_is_killed(void **state)
 		assert_int_equal(lease_recover(&opts, NULL, NULL, &e), 0);
 		assert_nothing_left();
 	}
-	assert_int_equal(steps, 4 * 2 + 1 + 1);	/* the last of them was not killed */
+	assert_int_equal(steps, 4 * 2 + 1 + 1); /* the last of them was not killed */
 }
 
 static void does_not_touch_a_live_pod(void **state)
@@ -109,7 +109,7 @@ static void is_safe_when_two_recover_at_once(void **state)
 			char byte;
 
 			(void)close(go[1]);
-			(void)!read(go[0], &byte, 1);	/* until all are there */
+			(void)!read(go[0], &byte, 1); /* until all are there */
 			_exit(lease_recover(&opts, count_undone, NULL, NULL) < 0);
 		}
 	}
@@ -117,7 +117,7 @@ static void is_safe_when_two_recover_at_once(void **state)
 	(void)close(go[1]);
 	for (int i = 0; i < RECOVERIES; i++)
 		assert_true(ended(children[i]));
-	assert_int_equal(shared->told, PODS * 4);	/* each step once */
+	assert_int_equal(shared->told, PODS * 4); /* each step once */
 	assert_nothing_left();
 }
 
@@ -149,7 +149,8 @@ static void note_last(void *data, const struct lease_report *report)
 	CLEANUP(buf_done) struct buf line = { 0 };
 
 	assert_int_equal(buf_addf(&line, "%s %s %s %d", report->pod, report->kind, report->arg,
-				  report->num), 0);
+				  report->num),
+			 0);
 	(void)snprintf(data, 128, "%.*s", (int)line.len, (const char *)line.at);
 }
 
@@ -162,14 +163,16 @@ static void keeps_what_a_process_may_use_that_does_not_end(void **state)
 	(void)state;
 	assert_int_equal(file_mkdir_p(run_fd, "proc/sys/kernel/random", 0700, NULL), 0);
 	assert_int_equal(symlinkat("/proc/sys/kernel/random/boot_id", run_fd,
-				   "proc/sys/kernel/random/boot_id"), 0);
+				   "proc/sys/kernel/random/boot_id"),
+			 0);
 	assert_int_equal(file_open_dir(run_fd, "proc", &blind.proc_fd, NULL), 0);
 	blind.kill_ms = 100;
 	shared->survives = true;
 	assert_true(live_and_die("web", -1, false));
 	assert_int_equal(lease_recover(&blind, note_last, last, &e), -EWOULDBLOCK);
 	assert_string_equal(last, "web process qemu -11");
-	assert_non_null(strstr(e.msg, "undo process 'qemu' of pod 'web': wait for the end of 'qemu'"));
+	assert_non_null(
+		strstr(e.msg, "undo process 'qemu' of pod 'web': wait for the end of 'qemu'"));
 	assert_true(exists("uids/90000"));
 	assert_true(exists("pods/web/socket"));
 	assert_true(exists("extra/web"));
@@ -188,16 +191,18 @@ static void drops_processes_of_another_boot(void **state)
 	(void)state;
 	assert_int_equal(file_mkdir_p(run_fd, "proc/sys/kernel/random", 0700, NULL), 0);
 	assert_int_equal(file_open_dir(run_fd, "proc/sys/kernel/random", &dir_fd, NULL), 0);
-	assert_int_equal(file_write_atomic(dir_fd, "boot_id",
-					   (struct bytes){ (const uint8_t *)other, sizeof(other) - 1 },
-					   0600, NULL), 0);
+	assert_int_equal(
+		file_write_atomic(dir_fd, "boot_id",
+				  (struct bytes){ (const uint8_t *)other, sizeof(other) - 1 }, 0600,
+				  NULL),
+		0);
 	(void)close(dir_fd);
 	assert_int_equal(file_open_dir(run_fd, "proc", &before.proc_fd, NULL), 0);
 	opts.proc_fd = before.proc_fd;
 	shared->survives = true;
 	assert_true(live_and_die("web", -1, false));
 	opts.proc_fd = proc_fd;
-	/* The process that lives stands for one that has got the number since: nobody asks for it. */
+	/* The process that lives stands for another boot's: nobody asks for it. */
 	assert_int_equal(lease_recover(&opts, note_last, last, &e), 0);
 	assert_string_equal(last, "web dir web 0");
 	assert_int_equal(waitpid(shared->qemu, &status, WNOHANG), 0);
@@ -245,7 +250,7 @@ static void undoes_what_it_can_read_of_a_damaged_journal(void **state)
 	assert_int_equal(file_read(run_fd, "leases/web.journal", 1 << 16, &text, NULL), 0);
 	line = memmem(text.at, text.len, "do 3 process", 12);
 	assert_non_null(line);
-	spoil_journal("1aaa262c undone 2\n", 0);	/* a good line at the end */
+	spoil_journal("1aaa262c undone 2\n", 0); /* a good line at the end */
 	spoil_journal(NULL, (size_t)(line - (char *)text.at));
 	assert_int_equal(waitpid(shared->qemu, NULL, 0), shared->qemu);
 	shared->qemu = 0;
@@ -280,7 +285,8 @@ static void leaves_alone_what_it_does_not_know(void **state)
 
 	assert_int_equal(lease_recover(&opts, note_last, last, &e), -EPROTONOSUPPORT);
 	assert_string_equal(last, "b journal b.journal -93");
-	assert_string_equal(e.msg, "undo warp 'core' of pod 'a': this version knows nothing of the kind");
+	assert_string_equal(e.msg,
+			    "undo warp 'core' of pod 'a': this version knows nothing of the kind");
 	assert_int_equal(lease_open(&opts, "a", &lease, &e), -EBUSY);
 	assert_int_equal(lease_open(&opts, "b", &lease, &e), -EBUSY);
 	assert_string_equal(e.msg, "take the name 'b': read 'b.journal': a later version wrote it");
@@ -297,8 +303,8 @@ static void recovers_where_nothing_ever_was(void **state)
 	put("leases/-.journal");
 	put("leases/.journal");
 	assert_int_equal(lease_recover(&opts, NULL, NULL, &e), 0);
-	assert_int_equal(count_in("leases"), 3);	/* none of ours */
-	put("leases/web.journal");	/* of one that died before its first word */
+	assert_int_equal(count_in("leases"), 3); /* none of ours */
+	put("leases/web.journal");		 /* of one that died before its first word */
 	assert_int_equal(lease_recover(&opts, count_undone, NULL, &e), 0);
 	assert_int_equal(count_in("leases"), 3);
 	assert_null(lease_free(NULL));

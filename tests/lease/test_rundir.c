@@ -105,7 +105,11 @@ static void takes_the_users_run_directory(void **state)
 static void takes_root_to_the_systems_directory(void **state)
 {
 	const struct lease_run_dir_opts opts = {
-		.configured = "", .user = user, .system = user, .tmp = tmp, .uid = 0,
+		.configured = "",
+		.user = user,
+		.system = user,
+		.tmp = tmp,
+		.uid = 0,
 	};
 	char path[96];
 
@@ -129,7 +133,7 @@ static void does_not_trust_a_run_directory_of_somebody_else(void **state)
 {
 	(void)state;
 	assert_int_equal(chmod(user, 0755), 0);
-	assert_int_equal(find("", user), 0);	/* not private */
+	assert_int_equal(find("", user), 0); /* not private */
 	assert_private(private_path);
 	(void)close(run_fd);
 	free(run_path);

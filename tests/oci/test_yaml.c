@@ -26,7 +26,8 @@ static void assert_yaml(const char *text, size_t len, int result, const char *wa
 	CLEANUP(buf_done) struct buf seen = { 0 };
 	struct err e = { 0 };
 
-	assert_int_equal(oci_yaml_parse((struct bytes){ (const uint8_t *)text, len }, note, &seen, &e),
+	assert_int_equal(oci_yaml_parse((struct bytes){ (const uint8_t *)text, len }, note, &seen,
+					&e),
 			 result);
 	assert_int_equal(buf_add(&seen, "", 1), 0);
 	assert_string_equal(result < 0 ? e.msg : (char *)seen.at, want);
@@ -44,7 +45,11 @@ static void tells_keys_and_scalars_in_order(void **state)
 	assert_tells("---\na: no\n...\n", "a=no\n");
 	assert_tells("{a: 1, \"b\": 'x y'}", "a=1\nb=x y (not plain)\n");
 	assert_tells("a:\nb: \"\"\n", "a=\nb= (not plain)\n");
-	assert_tells("\xef\xbb\xbf" "a: gr\xc3\xbc\xc3\x9f" "e\r\n", "a=gr\xc3\xbc\xc3\x9f" "e\n");
+	assert_tells("\xef\xbb\xbf"
+		     "a: gr\xc3\xbc\xc3\x9f"
+		     "e\r\n",
+		     "a=gr\xc3\xbc\xc3\x9f"
+		     "e\n");
 	assert_yaml(NULL, 0, 0, "");
 }
 
@@ -97,7 +102,8 @@ static void refuses_what_is_no_yaml_with_the_place(void **state)
 	(void)state;
 	assert_refuses("a: 1\nb: [1\n", -EINVAL, "3:1: did not find expected ',' or ']'");
 	assert_refuses("a: 'x\n", -EINVAL, "2:1: found unexpected end of stream");
-	assert_refuses("a: 1\n\tb: 2\n", -EINVAL, "2:1: found a tab character that violates indentation");
+	assert_refuses("a: 1\n\tb: 2\n", -EINVAL,
+		       "2:1: found a tab character that violates indentation");
 	assert_refuses("a: \xff\n", -EINVAL, "1:1: invalid leading UTF-8 octet");
 	assert_refuses("a: \x01\n", -EINVAL, "1:1: control characters are not allowed");
 	assert_refuses("a: 1\nb\n", -EINVAL, "3:1: could not find expected ':'");
@@ -129,7 +135,8 @@ static int count(void *data, const struct oci_yaml_scalar *s, struct err *err)
 
 static void stops_at_its_limits(void **state)
 {
-	CLEANUP(buf_done) struct buf ok = { 0 }, deep = { 0 }, list = { 0 }, keys = { 0 }, big = { 0 };
+	CLEANUP(buf_done)
+	struct buf ok = { 0 }, deep = { 0 }, list = { 0 }, keys = { 0 }, big = { 0 };
 	struct err e = { 0 };
 	size_t n = 0;
 

@@ -86,8 +86,10 @@ static int parse_blocks(long long data, long long hash)
 	char text[1024];
 
 	(void)snprintf(text, sizeof(text),
-		       "{\"schema\":1,\"version\":\"1\"," KERNEL ",\"base\":{\"file\":\"b\",\"root\":\"" HEX
-		       "\",\"data_blocks\":%lld,\"hash_start\":%lld}}", data, hash);
+		       "{\"schema\":1,\"version\":\"1\"," KERNEL
+		       ",\"base\":{\"file\":\"b\",\"root\":\"" HEX
+		       "\",\"data_blocks\":%lld,\"hash_start\":%lld}}",
+		       data, hash);
 	return parse(text, &manifest, &(struct err){ 0 });
 }
 
@@ -98,7 +100,8 @@ static void keeps_the_limits_of_blocks(void **state)
 	assert_int_equal(parse_blocks(MANIFEST_BLOCKS_MAX, MANIFEST_BLOCKS_MAX), 0);
 	assert_int_equal(parse_blocks(1, (long long)MANIFEST_BLOCKS_MAX + 1), -EINVAL);
 	assert_int_equal(parse_blocks((long long)MANIFEST_BLOCKS_MAX + 1,
-				      (long long)MANIFEST_BLOCKS_MAX + 1), -EINVAL);
+				      (long long)MANIFEST_BLOCKS_MAX + 1),
+			 -EINVAL);
 	assert_int_equal(parse_blocks(-1, 5), -EINVAL);
 }
 
@@ -109,8 +112,10 @@ static int parse_name(size_t len)
 
 	memset(name, 'n', len);
 	name[len] = '\0';
-	(void)snprintf(text, sizeof(text), "{\"schema\":1,\"version\":\"1\"," KERNEL
-		       ",\"base\":{\"file\":\"%s\",\"root\":\"" HEX "\"," BLOCKS "}}", name);
+	(void)snprintf(text, sizeof(text),
+		       "{\"schema\":1,\"version\":\"1\"," KERNEL
+		       ",\"base\":{\"file\":\"%s\",\"root\":\"" HEX "\"," BLOCKS "}}",
+		       name);
 	return parse(text, &manifest, &(struct err){ 0 });
 }
 

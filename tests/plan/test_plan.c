@@ -14,8 +14,12 @@
 #define MIB (1ull << 20)
 
 static const struct manifest guest = {
-	.version = "1", .kernel_file = "vmlinux", .base_file = "base.img", .base_data_blocks = 1000,
-	.base_hash_start = 1001, .base_root = "00ff",
+	.version = "1",
+	.kernel_file = "vmlinux",
+	.base_file = "base.img",
+	.base_data_blocks = 1000,
+	.base_hash_start = 1001,
+	.base_root = "00ff",
 };
 
 static struct layout made(struct plan_request request)
@@ -66,20 +70,23 @@ static void refuses_cpus_that_are_not_there_with_numbers(void **state)
 	(void)state;
 	refuses((struct plan_request){ .cpu_milli = 2500, .host_cpus = 2 }, ERR_HOST,
 		"2.500 CPUs: this host has 2");
-	refuses((struct plan_request){ .cpu_milli = 255001 }, ERR_HOST, "255.001 CPUs: a VM has 255");
-	refuses((struct plan_request){ .cpu_milli = UINT32_MAX, .host_cpus = 2 }, ERR_HOST, "at most");
+	refuses((struct plan_request){ .cpu_milli = 255001 }, ERR_HOST,
+		"255.001 CPUs: a VM has 255");
+	refuses((struct plan_request){ .cpu_milli = UINT32_MAX, .host_cpus = 2 }, ERR_HOST,
+		"at most");
 }
 
 static void adds_what_the_guest_needs_itself(void **state)
 {
 	(void)state;
 	assert_int_equal(made((struct plan_request){ .memory_bytes = 4 * MIB }).memory_mib, 132);
-	assert_int_equal(made((struct plan_request){ .memory_bytes = 4 * MIB + 1 }).memory_mib, 133);
+	assert_int_equal(made((struct plan_request){ .memory_bytes = 4 * MIB + 1 }).memory_mib,
+			 133);
 	assert_int_equal(made((struct plan_request){ .memory_bytes = 6400 * MIB }).memory_mib,
 			 6400 + 128 + 100);
-	assert_int_equal(made((struct plan_request){ .memory_bytes = PLAN_MEMORY_MOST_MIB * MIB })
-				 .memory_mib,
-			 PLAN_MEMORY_MOST_MIB + 128 + PLAN_MEMORY_MOST_MIB / 64);
+	assert_int_equal(
+		made((struct plan_request){ .memory_bytes = PLAN_MEMORY_MOST_MIB * MIB }).memory_mib,
+		PLAN_MEMORY_MOST_MIB + 128 + PLAN_MEMORY_MOST_MIB / 64);
 }
 
 static void refuses_memory_that_is_too_little_or_not_there(void **state)
@@ -90,27 +97,30 @@ static void refuses_memory_that_is_too_little_or_not_there(void **state)
 	refuses((struct plan_request){ .memory_bytes = PLAN_MEMORY_MOST_MIB * MIB + 1 }, ERR_HOST,
 		"8388609 MiB of memory: a VM has 8388608 MiB at most");
 	refuses((struct plan_request){ .memory_bytes = UINT64_MAX }, ERR_HOST, "at most");
-	refuses((struct plan_request){ .memory_bytes = 1024 * MIB, .host_memory_bytes = 1167 * MIB },
-		ERR_HOST, "1024 MiB of memory, with the guest's own needs 1168: this host has 1167");
+	refuses((struct plan_request){ .memory_bytes = 1024 * MIB,
+				       .host_memory_bytes = 1167 * MIB },
+		ERR_HOST,
+		"1024 MiB of memory, with the guest's own needs 1168: this host has 1167");
 	assert_int_equal(made((struct plan_request){ .memory_bytes = 1024 * MIB,
-						     .host_memory_bytes = 1168 * MIB }).memory_mib,
+						     .host_memory_bytes = 1168 * MIB })
+				 .memory_mib,
 			 1168);
 }
 
 static void command_line_is_the_guests_alone(void **state)
 {
 	const struct layout small = made((struct plan_request){ .accel = LAYOUT_TCG });
-	const struct layout large = made((struct plan_request){ .accel = LAYOUT_KVM,
-								.cpu_milli = 64000,
-								.memory_bytes = 4096 * MIB });
+	const struct layout large = made((struct plan_request){
+		.accel = LAYOUT_KVM, .cpu_milli = 64000, .memory_bytes = 4096 * MIB });
 
 	(void)state;
 	assert_string_equal(small.cmdline, large.cmdline);
 	assert_non_null(strstr(small.cmdline, "root=/dev/dm-0 rootfstype=erofs ro "));
 	assert_non_null(strstr(small.cmdline, "init=/sbin/casemate-init"));
-	assert_non_null(strstr(small.cmdline,
-			       "dm-mod.create=\"base,,,ro,0 8000 verity 1 /dev/sda /dev/sda 4096 4096 "
-			       "1000 1001 sha256 00ff -\" "));
+	assert_non_null(
+		strstr(small.cmdline,
+		       "dm-mod.create=\"base,,,ro,0 8000 verity 1 /dev/sda /dev/sda 4096 4096 "
+		       "1000 1001 sha256 00ff -\" "));
 }
 
 static void command_line_has_the_salt(void **state)

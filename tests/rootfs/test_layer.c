@@ -377,7 +377,7 @@ static void add_header(struct buf *tar, const char *name, char type, size_t size
 	(void)snprintf(header + 100, 8, "0000644");
 	(void)snprintf(header + 108, 8, "0000000");
 	(void)snprintf(header + 116, 8, "0000000");
-	(void)snprintf(header + 124, 12, "%011zo", size);
+	(void)snprintf(header + 124, 12, "%011o", (unsigned int)size & 07777777);
 	(void)snprintf(header + 136, 12, "00000000000");
 	memset(header + 148, ' ', 8);
 	header[156] = type;

@@ -15,8 +15,8 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
-#include <sys/time.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -172,7 +172,7 @@ static void on_signal(int number)
 
 static void writes_all_through_a_slow_pipe(void **state)
 {
-	const struct sigaction noisy = { .sa_handler = on_signal };	/* no SA_RESTART */
+	const struct sigaction noisy = { .sa_handler = on_signal }; /* no SA_RESTART */
 	struct itimerval often = { { 0, 500 }, { 0, 500 } }, never = { 0 };
 	static uint8_t data[1 << 20];
 	int ends[2], status = 0;
@@ -299,7 +299,8 @@ static void removes_trees_down_to_a_depth(void **state)
 	assert_int_equal(file_remove_tree(dir_fd, "chain", &e), 0);
 	make_chain("chain", FILE_TREE_MAX_DEPTH + 1);
 	assert_int_equal(file_remove_tree(dir_fd, "chain", &e), -ELOOP);
-	assert_string_equal(e.msg, "remove 'chain': remove 'd' in it: Too many levels of symbolic links");
+	assert_string_equal(e.msg,
+			    "remove 'chain': remove 'd' in it: Too many levels of symbolic links");
 	/* Cut in two, it can go. */
 	assert_int_equal(renameat(dir_fd, "chain/d", dir_fd, "rest"), 0);
 	assert_int_equal(file_remove_tree(dir_fd, "rest", &e), 0);
@@ -379,7 +380,8 @@ static void seals_a_copy(void **state)
 	for (size_t i = 0; i < sizeof(data); i++)
 		data[i] = (uint8_t)(i * 7);
 	assert_int_equal(file_write_atomic(dir_fd, "k", (struct bytes){ data, sizeof(data) }, 0600,
-					   NULL), 0);
+					   NULL),
+			 0);
 	assert_int_equal(file_open_beneath(dir_fd, "k", O_RDWR, &from_fd, NULL), 0);
 	assert_int_equal(lseek(from_fd, 100, SEEK_SET), 100);
 	assert_int_equal(file_memfd_sealed(from_fd, "kernel", &fd, NULL), 0);
@@ -416,11 +418,11 @@ static void waits_for_a_lock_as_long_as_it_is_told(void **state)
 	assert_int_equal(file_lock(one_fd, false, 0), 0);
 	assert_int_equal(file_lock(other_fd, false, 0), 0);
 	assert_int_equal(file_lock(other_fd, true, 0), -EWOULDBLOCK);
-	assert_int_equal(file_lock(one_fd, true, 0), 0);	/* the other has lost its own */
+	assert_int_equal(file_lock(one_fd, true, 0), 0); /* the other has lost its own */
 	assert_int_equal(file_lock(other_fd, true, 50), -EWOULDBLOCK);
 	(void)close(other_fd);
 
-	child = fork();		/* holds the lock too: it is the same open file */
+	child = fork(); /* holds the lock too: it is the same open file */
 	assert_true(child >= 0);
 	if (child == 0) {
 		(void)poll(NULL, 0, 200);

@@ -32,7 +32,7 @@ static void finds_flags_as_words_only(void **state)
 	assert_false(has_flag(HEAD "flags\t\t: fpu xvmx svmx svm_lock vmxx\n" TAIL));
 	assert_false(has_flag(HEAD "flags\t\t:\n" TAIL));
 	assert_false(has_flag(HEAD "flags\t\t\n"));
-	assert_false(has_flag("flags\t\t: fpu svm"));	/* cut: not a whole line */
+	assert_false(has_flag("flags\t\t: fpu svm")); /* cut: not a whole line */
 	assert_false(has_flag(HEAD));
 	assert_false(has_flag(""));
 	assert_false(has_flag("\n\n"));
@@ -115,7 +115,8 @@ static void answers_in_time_on_this_machine(void **state)
 	answer = kvm_probe(proc_fd, dev_fd, &ret_fd);
 	(void)clock_gettime(CLOCK_MONOTONIC, &after);
 	assert_true((after.tv_sec - before.tv_sec) * 1000 +
-			    (after.tv_nsec - before.tv_nsec) / 1000000 < 2 * KVM_DEADLINE_MS);
+			    (after.tv_nsec - before.tv_nsec) / 1000000 <
+		    2 * KVM_DEADLINE_MS);
 	print_message("%s\n", kvm_answer_text(answer));
 	assert_int_equal(answer == KVM_USABLE, ret_fd >= 0);
 	if (ret_fd >= 0)

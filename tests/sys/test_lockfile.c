@@ -74,7 +74,6 @@ static void never_ends_with_a_file_that_was_removed(void **state)
 	int fd = -1, status = 0;
 	pid_t child;
 
-	(void)state;
 	assert_int_equal(lockfile_open(dir_fd, "a", true, 0, &fd, NULL), 0);
 	child = fork();
 	assert_true(child >= 0);
@@ -91,9 +90,20 @@ static void never_ends_with_a_file_that_was_removed(void **state)
 	}
 	(void)usleep(100000);
 	assert_int_equal(unlinkat(dir_fd, "a", 0), 0);
+	if (*state) /* another file has the name already */
+		(void)close(openat(dir_fd, "a", O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
 	(void)close(fd);
 	assert_int_equal(waitpid(child, &status, 0), child);
 	assert_int_equal(status, 0);
+}
+
+static void never_ends_with_a_file_that_was_replaced(void **state)
+{
+	int yes = 1;
+	void *replaced = &yes;
+
+	(void)state;
+	never_ends_with_a_file_that_was_removed(&replaced);
 }
 
 static void adds_at_the_end_or_not_at_all(void **state)
@@ -153,7 +163,7 @@ static void kills_who_holds_the_lock_and_nobody_else(void **state)
 	(void)close(locked_fd);
 	plain_fd = openat(dir_fd, "a", O_RDONLY | O_CLOEXEC);
 	assert_true(plain_fd >= 0);
-	reader = sleeping_child();	/* has it open, but not the lock */
+	reader = sleeping_child(); /* has it open, but not the lock */
 
 	assert_int_equal(file_lock(plain_fd, true, 0), -EWOULDBLOCK);
 	assert_int_equal(lockfile_kill_holders(proc_fd, plain_fd, NULL), 1);
@@ -177,6 +187,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		IN_A_DIRECTORY(lets_one_have_it),
 		IN_A_DIRECTORY(never_ends_with_a_file_that_was_removed),
+		IN_A_DIRECTORY(never_ends_with_a_file_that_was_replaced),
 		IN_A_DIRECTORY(adds_at_the_end_or_not_at_all),
 		IN_A_DIRECTORY(kills_who_holds_the_lock_and_nobody_else),
 	};

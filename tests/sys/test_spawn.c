@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <poll.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -11,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -99,17 +102,38 @@ static void places_each_descriptor_where_it_was_wanted(void **state)
 	for (int i = 0; i < 2; i++) {
 		char script[128], expected[8];
 
-		(void)snprintf(script, sizeof(script), "cat /proc/self/fd/%d /proc/self/fd/%d "
-			       "/proc/self/fd/%d /proc/self/fd/30 /proc/self/fd/0", b, a, c);
+		(void)snprintf(script, sizeof(script),
+			       "cat /proc/self/fd/%d /proc/self/fd/%d "
+			       "/proc/self/fd/%d /proc/self/fd/30 /proc/self/fd/0",
+			       b, a, c);
 		(void)snprintf(expected, sizeof(expected), "abcca");
 		says((struct spawn_request){ .fds = fds, .fd_count = ARRAY_SIZE(fds) }, script,
 		     expected);
 	}
 }
 
+/* Where the copies on the way would lie if they were not put above all targets. */
+static void targets_may_be_the_next_free_numbers(void **state)
+{
+	cleanup_close int a = memory_with("a"), b = memory_with("b");
+	struct spawn_fd fds[12];
+	char script[256] = "cat", expected[ARRAY_SIZE(fds) + 1] = "";
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
+		size_t len = strlen(script);
+
+		fds[i] = (struct spawn_fd){ i % 3 ? a : b, b + (int)(ARRAY_SIZE(fds) - i) };
+		(void)snprintf(script + len, sizeof(script) - len, " /proc/self/fd/%d",
+			       fds[i].target);
+		expected[i] = i % 3 ? 'a' : 'b';
+	}
+	says((struct spawn_request){ .fds = fds, .fd_count = ARRAY_SIZE(fds) }, script, expected);
+}
+
 static void nothing_else_is_open(void **state)
 {
-	cleanup_close int open_fd = dup2(STDIN_FILENO, 100);	/* without close-on-exec */
+	cleanup_close int open_fd = dup2(STDIN_FILENO, 100); /* without close-on-exec */
 	cleanup_close int own_fd = memory_with("x");
 	const struct spawn_fd fds[] = { { own_fd, 7 } };
 	char expected[64];
@@ -149,6 +173,8 @@ static void signals_and_mask_are_those_of_a_new_process(void **state)
 	(void)sigprocmask(SIG_UNBLOCK, &set, NULL);
 	assert_string_equal(text, "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n");
 	/* The caller's own are as they were. */
+	(void)sigprocmask(SIG_BLOCK, NULL, &set);
+	assert_false(sigismember(&set, SIGUSR1));
 	assert_ptr_equal(signal(SIGPIPE, SIG_DFL), SIG_IGN);
 	assert_ptr_equal(signal(SIGINT, SIG_DFL), SIG_IGN);
 }
@@ -185,10 +211,12 @@ static void keeps_capabilities_if_told_to(void **state)
 static void becomes_another_user_for_good(void **state)
 {
 	const struct spawn_request request = { .uid = NOBODY, .gid = NOBODY, .set_ids = true };
+	const gid_t group = 5;
 
 	(void)state;
 	if (geteuid() != 0)
 		skip();
+	assert_int_equal(setgroups(1, &group), 0);
 	says(request, "grep -E '^(Uid|Gid|Groups|CapEff)' /proc/self/status",
 	     "Uid:\t65534\t65534\t65534\t65534\nGid:\t65534\t65534\t65534\t65534\nGroups:\t \n"
 	     "CapEff:\t0000000000000000\n");
@@ -196,11 +224,13 @@ static void becomes_another_user_for_good(void **state)
 
 static void keeps_to_limits(void **state)
 {
-	struct spawn_request request = { .limits = { .nofile = 40, .fsize_bytes = 1 << 20,
-						     .memlock_bytes = 1 << 16 } };
+	struct spawn_request request = {
+		.limits = { .nofile = 40, .fsize_bytes = 1 << 20, .memlock_bytes = 1 << 16 }
+	};
 
 	(void)state;
-	says(request, "ulimit -n; ulimit -Hn; ulimit -f; ulimit -l; ulimit -c", "40\n40\n2048\n64\n0\n");
+	says(request, "ulimit -n; ulimit -Hn; ulimit -f; ulimit -l; ulimit -c",
+	     "40\n40\n2048\n64\n0\n");
 	request.limits.core_bytes = 512 * 7;
 	if (geteuid() == 0)
 		says(request, "ulimit -Hc", "7\n");
@@ -216,7 +246,7 @@ static void error_is(const struct spawn_request *request, int num, const char *t
 	assert_string_equal(err.msg, text);
 	assert_int_equal(pidfd, -1);
 	assert_int_equal(pid, -1);
-	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);	/* no child stays behind */
+	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1); /* no child stays behind */
 	assert_int_equal(errno, ECHILD);
 }
 
@@ -234,7 +264,8 @@ static void says_which_step_went_wrong(void **state)
 	error_is(&request, -EACCES, "start '/tmp': exec: Permission denied");
 	if (geteuid() != 0) {
 		request = (struct spawn_request){ .argv = argv, .set_ids = true };
-		error_is(&request, -EPERM, "start '/tmp': leave all groups: Operation not permitted");
+		error_is(&request, -EPERM,
+			 "start '/tmp': leave all groups: Operation not permitted");
 	}
 }
 
@@ -250,7 +281,8 @@ static void refuses_a_table_that_cannot_be(void **state)
 	fds[0] = (struct spawn_fd){ 0, -1 };
 	error_is(&request, -EINVAL, "start '/bin/sh': target -1 of descriptor 0 is out of range");
 	fds[0] = (struct spawn_fd){ 9999, 3 };
-	error_is(&request, -EBADF, "start '/bin/sh': descriptor 9999 for target 3: Bad file descriptor");
+	error_is(&request, -EBADF,
+		 "start '/bin/sh': descriptor 9999 for target 3: Bad file descriptor");
 	fds[0] = fds[1] = (struct spawn_fd){ 0, 3 };
 	request.fd_count = 2;
 	error_is(&request, -EINVAL, "start '/bin/sh': target 3 of descriptor 0 is taken");
@@ -265,7 +297,9 @@ static void takes_a_table_at_its_limits(void **state)
 	struct spawn_fd fds[SPAWN_FDS_MAX];
 	char truth[] = "/bin/true";
 	char *argv[] = { truth, NULL };
-	const struct spawn_request request = { .argv = argv, .fds = fds, .fd_count = SPAWN_FDS_MAX };
+	const struct spawn_request request = { .argv = argv,
+					       .fds = fds,
+					       .fd_count = SPAWN_FDS_MAX };
 	struct err err = { 0 };
 	int pidfd, status;
 	pid_t pid;
@@ -308,9 +342,14 @@ static void dies_with_its_parent(bool isolate, bool set_ids)
 	char sleeper[] = "/bin/sleep", time[] = "100";
 	char *argv[] = { sleeper, time, NULL };
 	struct spawn_fd fds[1];
-	const struct spawn_request request = { .argv = argv, .fds = fds, .fd_count = 1,
-					       .isolate = isolate, .die_with_parent = true,
-					       .set_ids = set_ids, .uid = NOBODY, .gid = NOBODY };
+	const struct spawn_request request = { .argv = argv,
+					       .fds = fds,
+					       .fd_count = 1,
+					       .isolate = isolate,
+					       .die_with_parent = true,
+					       .set_ids = set_ids,
+					       .uid = NOBODY,
+					       .gid = NOBODY };
 	int ends[2], ready[2], pidfd, status;
 	char byte;
 	pid_t parent, pid;
@@ -328,7 +367,7 @@ static void dies_with_its_parent(bool isolate, bool set_ids)
 	(void)close(ends[1]);
 	(void)close(ready[1]);
 	assert_int_equal(read(ready[0], &byte, 1), 1);
-	assert_int_equal(poll(&(struct pollfd){ .fd = ends[0] }, 1, 50), 0);	/* it lives */
+	assert_int_equal(poll(&(struct pollfd){ .fd = ends[0] }, 1, 50), 0); /* it lives */
 	assert_int_equal(kill(parent, SIGKILL), 0);
 	assert_int_equal(waitpid(parent, &status, 0), parent);
 	/* The child alone has held the pipe's end. */
@@ -373,11 +412,13 @@ static void sees_nothing_of_the_host_in_a_root_of_its_own(void **state)
 {
 	static char usr_sh[] = "/usr/bin/sh";
 	char script[] = "cd /; echo *; echo /dev/*; touch /x /usr/x /dev/x; "
-			"test -e /proc/self/exe && test ! -e /proc/1/root/home && echo ok";
+			"test -e /proc/self/exe && test ! -e /x -a ! -e /dev/x && "
+			"test $(grep -c '^[^ ]* / ' /proc/mounts) = 1 && echo ok";
 	char *argv[] = { usr_sh, option, script, NULL };
 	enum spawn_isolation isolation;
-	struct spawn_request request = { .argv = argv, .isolate = true, .fd_count = 1,
-					 .ret_isolation = &isolation };
+	struct spawn_request request = {
+		.argv = argv, .isolate = true, .fd_count = 1, .ret_isolation = &isolation
+	};
 	struct spawn_fd fds[1];
 	struct err err = { 0 };
 	char text[512] = "";
@@ -409,22 +450,39 @@ static void sees_nothing_of_the_host_in_a_root_of_its_own(void **state)
 	assert_non_null(strstr(text, "ok\n"));
 }
 
+static size_t read_mounts(char *ret, size_t size)
+{
+	cleanup_close int fd = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
+	size_t len = 0;
+	ssize_t n;
+
+	while ((n = read(fd, ret + len, size - len)) > 0)
+		len += (size_t)n;
+	return len;
+}
+
+/* Where mounts are shared, as systemd has it, what is mounted in a copy comes back. */
 static void leaves_no_mount_on_the_host(void **state)
 {
-	char before[65536], after[65536];
-	ssize_t n;
-	int status, fd;
+	static char before[65536], after[65536];
+	size_t len;
+	int status;
+	pid_t pid;
 
 	(void)state;
-	fd = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
-	n = read(fd, before, sizeof(before));
-	(void)close(fd);
-	assert_true(n > 0 && n < (ssize_t)sizeof(before));
-	(void)output((struct spawn_request){ .isolate = true }, "exit 0", &status);
-	fd = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
-	assert_int_equal(read(fd, after, sizeof(after)), n);
-	(void)close(fd);
-	assert_memory_equal(before, after, (size_t)n);
+	pid = fork();
+	if (pid == 0) {
+		if (geteuid() == 0 && unshare(CLONE_NEWNS) == 0)
+			(void)mount(NULL, "/", NULL, MS_REC | MS_SHARED, NULL);
+		len = read_mounts(before, sizeof(before));
+		(void)output((struct spawn_request){ .isolate = true }, "exit 0", &status);
+		_exit(len > 0 && read_mounts(after, sizeof(after)) == len &&
+				      memcmp(before, after, len) == 0
+			      ? 0
+			      : 1);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
 }
 
 int main(void)
@@ -432,6 +490,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(returns_the_exit_status_or_the_signal),
 		cmocka_unit_test(places_each_descriptor_where_it_was_wanted),
+		cmocka_unit_test(targets_may_be_the_next_free_numbers),
 		cmocka_unit_test(nothing_else_is_open),
 		cmocka_unit_test(environment_is_what_was_given),
 		cmocka_unit_test(signals_and_mask_are_those_of_a_new_process),

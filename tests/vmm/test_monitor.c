@@ -21,10 +21,10 @@
 struct fixture {
 	struct loop *loop;
 	struct monitor *monitor;
-	int fd;			/* QEMU's end */
-	char log[1024];		/* what the callbacks were told */
+	int fd;		/* QEMU's end */
+	char log[1024]; /* what the callbacks were told */
 	bool free_on_reply, free_on_gone;
-	int passed_fd;		/* by the last line() */
+	int passed_fd; /* by the last line() */
 };
 
 static void note(struct fixture *fixture, const char *fmt, ...) PRINTF_LIKE(2, 3);
@@ -67,7 +67,9 @@ static void on_reply(void *data, int num, const char *text)
 }
 
 static const struct monitor_events events = {
-	.on_ready = on_ready, .on_event = on_event, .on_gone = on_gone,
+	.on_ready = on_ready,
+	.on_event = on_event,
+	.on_gone = on_gone,
 };
 
 static int setup(void **state)
@@ -76,9 +78,11 @@ static int setup(void **state)
 	int ends[2];
 
 	assert_non_null(fixture);
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends),
+			 0);
 	assert_int_equal(loop_new(&fixture->loop), 0);
-	assert_int_equal(monitor_new(fixture->loop, ends[0], &events, fixture, &fixture->monitor), 0);
+	assert_int_equal(monitor_new(fixture->loop, ends[0], &events, fixture, &fixture->monitor),
+			 0);
 	fixture->fd = ends[1];
 	fixture->passed_fd = -1;
 	*state = fixture;
@@ -120,7 +124,9 @@ static const char *heard(struct fixture *fixture)
 		char room[CMSG_SPACE(sizeof(int))];
 	} control;
 	struct iovec piece = { .iov_base = text, .iov_len = sizeof(text) - 1 };
-	struct msghdr message = { .msg_iov = &piece, .msg_iovlen = 1, .msg_control = &control,
+	struct msghdr message = { .msg_iov = &piece,
+				  .msg_iovlen = 1,
+				  .msg_control = &control,
 				  .msg_controllen = sizeof(control) };
 	ssize_t n;
 
@@ -144,7 +150,8 @@ static void told(struct fixture *fixture, const char *expected)
 static void negotiate(struct fixture *fixture)
 {
 	say(fixture, "{\"QMP\": {\"version\": {}, \"capabilities\": [\"oob\"]}}\r\n");
-	assert_string_equal(heard(fixture), "{\"arguments\":{},\"execute\":\"qmp_capabilities\",\"id\":1}\n");
+	assert_string_equal(heard(fixture),
+			    "{\"arguments\":{},\"execute\":\"qmp_capabilities\",\"id\":1}\n");
 	say(fixture, "{\"return\": {}, \"id\": 1}\r\n");
 	told(fixture, "ready;");
 }
@@ -172,10 +179,11 @@ static void adds_a_disk_with_its_descriptor(void **state)
 
 	negotiate(fixture);
 	assert_int_equal(pipe2(pipe_fds, O_CLOEXEC), 0);
-	assert_int_equal(monitor_add_disk(fixture->monitor, pipe_fds[1], 3, "a.B-9_", on_reply,
-					  fixture), 0);
+	assert_int_equal(
+		monitor_add_disk(fixture->monitor, pipe_fds[1], 3, "a.B-9_", on_reply, fixture), 0);
 	(void)close(pipe_fds[1]);
-	assert_string_equal(heard(fixture),
+	assert_string_equal(
+		heard(fixture),
 		"{\"arguments\":{\"fdset-id\":1002},\"execute\":\"add-fd\",\"id\":2}\n"
 		"{\"arguments\":{\"auto-read-only\":false,\"driver\":\"raw\",\"file\":{"
 		"\"auto-read-only\":false,\"driver\":\"file\",\"filename\":\"/dev/fdset/1002\","
@@ -208,8 +216,9 @@ static void one_operation_is_under_way_at_a_time(void **state)
 	assert_int_equal(add(fixture, 1), 0);
 	assert_int_equal(add(fixture, 2), 0);
 	assert_null(strstr(heard(fixture), "disk2"));
-	say(fixture, "{\"return\":{},\"id\":2}\n{\"return\":{},\"id\":3}\n{\"return\":{},\"id\":4}\n"
-		     "{\"return\":{},\"id\":5}\n");
+	say(fixture,
+	    "{\"return\":{},\"id\":2}\n{\"return\":{},\"id\":3}\n{\"return\":{},\"id\":4}\n"
+	    "{\"return\":{},\"id\":5}\n");
 	told(fixture, "0 ;");
 	assert_non_null(strstr(heard(fixture), "disk2"));
 }
@@ -225,7 +234,8 @@ static void takes_back_what_came_halfway(void **state)
 		     "{\"error\":{\"class\":\"GenericError\",\"desc\":\"lun in use\"},\"id\":4}\n"
 		     "{\"return\":{},\"id\":5}\n");
 	told(fixture, "");
-	assert_string_equal(heard(fixture),
+	assert_string_equal(
+		heard(fixture),
 		"{\"arguments\":{\"node-name\":\"disk1\"},\"execute\":\"blockdev-del\",\"id\":6}\n");
 	say(fixture, "{\"error\":{\"desc\":\"other\"},\"id\":6}\n");
 	told(fixture, "-121 lun in use;");
@@ -240,8 +250,9 @@ static void takes_back_what_came_halfway(void **state)
 
 	assert_int_equal(add(fixture, 3), 0);
 	(void)heard(fixture);
-	say(fixture, "{\"error\":{\"desc\":\"no fd\"},\"id\":11}\n{\"error\":{\"desc\":\"b\"},\"id\":12}\n"
-		     "{\"error\":{\"desc\":\"c\"},\"id\":13}\n{\"error\":{\"desc\":\"d\"},\"id\":14}\n");
+	say(fixture,
+	    "{\"error\":{\"desc\":\"no fd\"},\"id\":11}\n{\"error\":{\"desc\":\"b\"},\"id\":12}\n"
+	    "{\"error\":{\"desc\":\"c\"},\"id\":13}\n{\"error\":{\"desc\":\"d\"},\"id\":14}\n");
 	told(fixture, "-121 no fd;");
 	assert_string_equal(heard(fixture), "");
 }
@@ -252,14 +263,18 @@ static void removal_waits_for_the_device_to_go(void **state)
 
 	negotiate(fixture);
 	assert_int_equal(monitor_remove_disk(fixture->monitor, 7, on_reply, fixture), 0);
-	assert_string_equal(heard(fixture),
+	assert_string_equal(
+		heard(fixture),
 		"{\"arguments\":{\"id\":\"disk7\"},\"execute\":\"device_del\",\"id\":2}\n");
 	say(fixture, "{\"return\":{},\"id\":2}\n");
-	say(fixture, "{\"event\":\"DEVICE_DELETED\",\"data\":{\"device\":\"disk8\",\"path\":\"/\"}}\n");
+	say(fixture,
+	    "{\"event\":\"DEVICE_DELETED\",\"data\":{\"device\":\"disk8\",\"path\":\"/\"}}\n");
 	say(fixture, "{\"event\":\"DEVICE_DELETED\",\"data\":{\"path\":\"/\"}}\n");
 	assert_string_equal(heard(fixture), "");
-	say(fixture, "{\"event\":\"DEVICE_DELETED\",\"data\":{\"device\":\"disk7\",\"path\":\"/\"}}\n");
-	assert_string_equal(heard(fixture),
+	say(fixture,
+	    "{\"event\":\"DEVICE_DELETED\",\"data\":{\"device\":\"disk7\",\"path\":\"/\"}}\n");
+	assert_string_equal(
+		heard(fixture),
 		"{\"arguments\":{\"node-name\":\"disk7\"},\"execute\":\"blockdev-del\",\"id\":3}\n");
 	say(fixture, "{\"return\":{},\"id\":3}\n");
 	told(fixture, "0 ;");
@@ -272,8 +287,9 @@ static void the_event_may_come_before_the_reply(void **state)
 	negotiate(fixture);
 	assert_int_equal(monitor_remove_disk(fixture->monitor, 7, on_reply, fixture), 0);
 	(void)heard(fixture);
-	say(fixture, "{\"event\":\"DEVICE_DELETED\",\"data\":{\"device\":\"disk7\",\"path\":\"/\"}}\n"
-		     "{\"return\":{},\"id\":2}\n");
+	say(fixture,
+	    "{\"event\":\"DEVICE_DELETED\",\"data\":{\"device\":\"disk7\",\"path\":\"/\"}}\n"
+	    "{\"return\":{},\"id\":2}\n");
 	assert_non_null(strstr(heard(fixture), "blockdev-del"));
 	say(fixture, "{\"return\":{},\"id\":3}\n");
 	told(fixture, "0 ;");
@@ -289,7 +305,8 @@ static void passes_events_on(void **state)
 	struct fixture *fixture = *state;
 
 	negotiate(fixture);
-	say(fixture, "{\"event\":\"SHUTDOWN\",\"data\":{\"guest\":true,\"reason\":\"guest-shutdown\"}}\n");
+	say(fixture,
+	    "{\"event\":\"SHUTDOWN\",\"data\":{\"guest\":true,\"reason\":\"guest-shutdown\"}}\n");
 	told(fixture, "event SHUTDOWN;");
 }
 
@@ -312,7 +329,7 @@ static void ends_with_the_socket_and_answers_all(void **state)
 static void ends_when_the_other_side_lies(void **state)
 {
 	static const char *const lies[] = {
-		"{\"return\":{},\"id\":2}\n",	/* nothing was asked */
+		"{\"return\":{},\"id\":2}\n", /* nothing was asked */
 		"{\"return\":{}}\n",
 		"{\"QMP\":{}}\n",
 		"junk\n",
@@ -347,6 +364,18 @@ static void replies_come_in_order_or_are_lies(void **state)
 		      "-32 QEMU answered what nobody had asked;");
 }
 
+static void nothing_is_answered_while_an_event_is_awaited(void **state)
+{
+	struct fixture *fixture = *state;
+
+	negotiate(fixture);
+	assert_int_equal(monitor_remove_disk(fixture->monitor, 7, on_reply, fixture), 0);
+	(void)heard(fixture);
+	say(fixture, "{\"return\":{},\"id\":2}\n{\"return\":{},\"id\":3}\n");
+	told(fixture, "gone 1 QEMU answered what nobody had asked;"
+		      "-32 QEMU answered what nobody had asked;");
+}
+
 static void a_line_without_end_is_cut_off(void **state)
 {
 	struct fixture *fixture = *state;
@@ -374,8 +403,9 @@ static void may_be_freed_in_any_callback(void **state)
 	assert_int_equal(add(fixture, 1), 0);
 	assert_int_equal(add(fixture, 2), 0);
 	turn(fixture);
-	say(fixture, "{\"return\":{},\"id\":2}\n{\"return\":{},\"id\":3}\n{\"return\":{},\"id\":4}\n"
-		     "{\"return\":{},\"id\":5}\n{\"event\":\"STOP\"}\n");
+	say(fixture,
+	    "{\"return\":{},\"id\":2}\n{\"return\":{},\"id\":3}\n{\"return\":{},\"id\":4}\n"
+	    "{\"return\":{},\"id\":5}\n{\"event\":\"STOP\"}\n");
 	told(fixture, "0 ;-32 QEMU was stopped;");
 	assert_null(fixture->monitor);
 }
@@ -409,7 +439,7 @@ static void keeps_the_limits_of_operations(void **state)
 	static const char serial[] = "123456789012345678901234567890123456";
 	struct fixture *fixture = *state;
 	struct monitor *monitor = fixture->monitor;
-	int waiting = 1;	/* the negotiation */
+	int waiting = 1; /* the negotiation */
 
 	assert_int_equal(sizeof(serial) - 1, MONITOR_SERIAL_MAX);
 	assert_int_equal(monitor_add_disk(monitor, 0, 256, "a", on_reply, fixture), -EINVAL);
@@ -417,7 +447,8 @@ static void keeps_the_limits_of_operations(void **state)
 	assert_int_equal(monitor_add_disk(monitor, 0, 1, "", on_reply, fixture), -EINVAL);
 	assert_int_equal(monitor_add_disk(monitor, 0, 1, "a,b", on_reply, fixture), -EINVAL);
 	assert_int_equal(monitor_add_disk(monitor, 0, 1, "1234567890123456789012345678901234567",
-					  on_reply, fixture), -EINVAL);
+					  on_reply, fixture),
+			 -EINVAL);
 	assert_int_equal(monitor_add_disk(monitor, -1, 1, "a", on_reply, fixture), -EBADF);
 	assert_int_equal(monitor_add_disk(monitor, fixture->fd, 255, serial, on_reply, fixture), 0);
 	while (monitor_remove_disk(monitor, 255, NULL, NULL) == 0)
@@ -441,6 +472,7 @@ int main(void)
 		TEST(ends_with_the_socket_and_answers_all),
 		TEST(ends_when_the_other_side_lies),
 		TEST(replies_come_in_order_or_are_lies),
+		TEST(nothing_is_answered_while_an_event_is_awaited),
 		TEST(a_line_without_end_is_cut_off),
 		TEST(may_be_freed_in_any_callback),
 		TEST(may_be_freed_when_it_is_gone),

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -69,7 +70,10 @@ static int start(struct fixture *fixture, const char *script, struct err *err)
 	char *argv[] = { program, option, text, NULL };
 	const struct spawn_request request = { .argv = argv, .die_with_parent = true };
 	const struct vmm_opts opts = {
-		.spawn = &request, .qmp_target = QMP, .console_target = CONSOLE, .events = &events,
+		.spawn = &request,
+		.qmp_target = QMP,
+		.console_target = CONSOLE,
+		.events = &events,
 		.data = fixture,
 	};
 
@@ -109,11 +113,11 @@ static void run(struct fixture *fixture, const char *script)
 }
 
 static void tail_is(int (*get)(const struct vmm *, size_t, struct buf *), struct vmm *vmm,
-		    const char *expected)
+		    size_t lines, const char *expected)
 {
 	CLEANUP(buf_done) struct buf buf = { 0 };
 
-	assert_int_equal(get(vmm, 2, &buf), 0);
+	assert_int_equal(get(vmm, lines, &buf), 0);
 	assert_int_equal(buf_add(&buf, "", 1), 0);
 	assert_string_equal((const char *)buf.at, expected);
 }
@@ -126,9 +130,26 @@ static void keeps_the_dying_words_and_the_status(void **state)
 	assert_string_equal(fixture->log, "exit 3 ;");
 	assert_false(vmm_is_alive(fixture->vmm));
 	assert_true(vmm_pid(fixture->vmm) > 0);
-	tail_is(vmm_stderr_tail, fixture->vmm, "two\n");
-	tail_is(vmm_console_tail, fixture->vmm, "panic\n");
+	tail_is(vmm_stderr_tail, fixture->vmm, 2, "two\n");
+	tail_is(vmm_console_tail, fixture->vmm, 2, "panic\n");
 	assert_int_equal(vmm_remove_disk(fixture->vmm, 1, on_reply, fixture), -EPIPE);
+}
+
+static void keeps_what_was_said_last_of_much(void **state)
+{
+	struct fixture *fixture = *state;
+	siginfo_t info;
+	struct err err = { 0 };
+
+	if (start(fixture, "head -c 60000 /dev/zero >&2; echo >&2; echo two >&2; echo p >&9",
+		  &err) < 0)
+		fail_msg("%s", err.msg);
+	/* It has ended before anything of it is read. */
+	assert_int_equal(waitid(P_PID, (id_t)vmm_pid(fixture->vmm), &info, WEXITED | WNOWAIT), 0);
+	while (!fixture->has_ended)
+		assert_true(loop_step(fixture->loop, 5000) > 0);
+	tail_is(vmm_stderr_tail, fixture->vmm, 1, "two\n");
+	tail_is(vmm_console_tail, fixture->vmm, 1, "p\n");
 }
 
 static void events_come_before_the_end(void **state)
@@ -141,14 +162,15 @@ static void events_come_before_the_end(void **state)
 	    "echo '{\"event\":\"RTC_CHANGE\",\"data\":{}}' >&8;"
 	    "echo '{\"event\":\"VSERPORT_CHANGE\",\"data\":{\"id\":\"port1\",\"open\":false}}' >&8;"
 	    "echo '{\"event\":\"SHUTDOWN\",\"data\":{\"reason\":\"guest\\u0007\"}}' >&8");
-	assert_string_equal(fixture->log, "event 0 ;event 3 port1;event 4 port1;event 1 guest?;exit 0 ;");
+	assert_string_equal(fixture->log,
+			    "event 0 ;event 3 port1;event 4 port1;event 1 guest?;exit 0 ;");
 }
 
 static void a_broken_monitor_ends_qemu(void **state)
 {
 	struct fixture *fixture = *state;
 
-	run(fixture, "echo junk >&8; sleep 100");
+	run(fixture, "echo junk >&8; exec sleep 100");
 	assert_string_equal(fixture->log, "event 5 QEMU said what is no QMP;exit 137 ;");
 }
 
@@ -207,8 +229,9 @@ static void may_be_freed_in_its_callbacks(void **state)
 	fixture->has_ended = false;
 	fixture->free_on_exit = false;
 	fixture->free_on_event = true;
-	run(fixture, "echo '{\"QMP\":{}}' >&8; read -r line <&8; echo '{\"return\":{},\"id\":1}' >&8;"
-		     "sleep 100");
+	run(fixture,
+	    "echo '{\"QMP\":{}}' >&8; read -r line <&8; echo '{\"return\":{},\"id\":1}' >&8;"
+	    "exec sleep 100");
 	assert_null(fixture->vmm);
 
 	/* The event is found when QEMU has ended already. */
@@ -257,8 +280,9 @@ static void start_says_what_exec_said(void **state)
 	char program[] = "/no/such/qemu";
 	char *argv[] = { program, NULL };
 	const struct spawn_request request = { .argv = argv };
-	const struct vmm_opts opts = { .spawn = &request, .qmp_target = QMP,
-				       .console_target = CONSOLE, .events = &events };
+	const struct vmm_opts opts = {
+		.spawn = &request, .qmp_target = QMP, .console_target = CONSOLE, .events = &events
+	};
 	struct err err = { 0 };
 
 	assert_int_equal(vmm_start(fixture->loop, &opts, &fixture->vmm, &err), -ENOENT);
@@ -272,6 +296,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(keeps_the_dying_words_and_the_status),
+		TEST(keeps_what_was_said_last_of_much),
 		TEST(events_come_before_the_end),
 		TEST(a_broken_monitor_ends_qemu),
 		TEST(a_closed_monitor_ends_qemu_in_a_while),

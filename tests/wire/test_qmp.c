@@ -22,7 +22,8 @@ static void tells_the_four_kinds_apart(void **state)
 
 	(void)state;
 	assert_int_equal(qmp_parse(bytes_of("{\"QMP\": {\"version\": {}, \"capabilities\": []}}"),
-				   &message), 0);
+				   &message),
+			 0);
 	assert_int_equal(message.kind, QMP_GREETING);
 	qmp_message_done(&message);
 
@@ -33,14 +34,18 @@ static void tells_the_four_kinds_apart(void **state)
 	qmp_message_done(&message);
 
 	assert_int_equal(qmp_parse(bytes_of("{\"id\": 8, \"error\": {\"class\": \"GenericError\", "
-					    "\"desc\": \"no\\u0007 \\u00e9\"}}"), &message), 0);
+					    "\"desc\": \"no\\u0007 \\u00e9\"}}"),
+				   &message),
+			 0);
 	assert_int_equal(message.kind, QMP_ERROR);
 	assert_int_equal(message.id, 8);
 	assert_string_equal(message.text, "no? ??");
 	qmp_message_done(&message);
 
 	assert_int_equal(qmp_parse(bytes_of("{\"timestamp\": {}, \"event\": \"SHUTDOWN\", "
-					    "\"data\": {\"guest\": true}}"), &message), 0);
+					    "\"data\": {\"guest\": true}}"),
+				   &message),
+			 0);
 	assert_int_equal(message.kind, QMP_EVENT);
 	assert_int_equal(message.id, 0);
 	assert_string_equal(message.text, "SHUTDOWN");
@@ -54,10 +59,21 @@ static void tells_the_four_kinds_apart(void **state)
 static void refuses_what_is_no_message(void **state)
 {
 	static const char *const bad[] = {
-		"", "1", "[]", "{}", "{\"return\": 1", "{\"return\": 1, \"return\": 2}",
-		"{\"return\": 1, \"event\": \"A\"}", "{\"QMP\": 1}", "{\"error\": 1}",
-		"{\"error\": {\"desc\": 1}}", "{\"event\": 1}", "{\"event\": \"\"}",
-		"{\"event\": \"A B\"}", "{\"event\": \"A\", \"data\": []}", "{\"return\": 1} x",
+		"",
+		"1",
+		"[]",
+		"{}",
+		"{\"return\": 1",
+		"{\"return\": 1, \"return\": 2}",
+		"{\"return\": 1, \"event\": \"A\"}",
+		"{\"QMP\": 1}",
+		"{\"error\": 1}",
+		"{\"error\": {\"desc\": 1}}",
+		"{\"event\": 1}",
+		"{\"event\": \"\"}",
+		"{\"event\": \"A B\"}",
+		"{\"event\": \"A\", \"data\": []}",
+		"{\"return\": 1} x",
 	};
 	struct qmp_message message = { .text = "untouched" };
 
@@ -72,8 +88,11 @@ static void refuses_what_is_no_message(void **state)
 static void ids_not_of_our_making_are_none(void **state)
 {
 	static const char *const odd[] = {
-		"{\"return\": 1}", "{\"return\": 1, \"id\": \"1\"}", "{\"return\": 1, \"id\": -1}",
-		"{\"return\": 1, \"id\": 0}", "{\"return\": 1, \"id\": 1.0}",
+		"{\"return\": 1}",
+		"{\"return\": 1, \"id\": \"1\"}",
+		"{\"return\": 1, \"id\": -1}",
+		"{\"return\": 1, \"id\": 0}",
+		"{\"return\": 1, \"id\": 1.0}",
 	};
 	struct qmp_message message;
 
@@ -114,6 +133,26 @@ static void long_descriptions_are_cut(void **state)
 	assert_int_equal(strlen(message.text), QMP_TEXT_MAX);
 }
 
+/* The kinds that come out of text in pieces of that size, as digits. */
+static unsigned int kinds_of(const char *text, size_t piece)
+{
+	CLEANUP(qmp_stream_done) struct qmp_stream stream = { 0 };
+	const struct bytes all = bytes_of(text);
+	struct qmp_message message;
+	unsigned int seen = 0;
+
+	for (size_t at = 0; at < all.len; at += piece) {
+		struct bytes part = { all.at + at, all.len - at < piece ? all.len - at : piece };
+
+		assert_int_equal(qmp_stream_feed(&stream, part), 0);
+		while (qmp_stream_next(&stream, &message) > 0) {
+			seen = seen * 10 + (unsigned int)message.kind + 1;
+			qmp_message_done(&message);
+		}
+	}
+	return seen;
+}
+
 /* Whatever pieces the bytes come in, the messages are the same. */
 static void pieces_do_not_matter(void **state)
 {
@@ -121,23 +160,8 @@ static void pieces_do_not_matter(void **state)
 				   "{\"event\": \"STOP\"}\n{\"return\"";
 
 	(void)state;
-	for (size_t piece = 1; piece < sizeof(text); piece++) {
-		CLEANUP(qmp_stream_done) struct qmp_stream stream = { 0 };
-		struct qmp_message message;
-		unsigned int seen = 0;
-
-		for (size_t at = 0; at < sizeof(text) - 1; at += piece) {
-			size_t len = sizeof(text) - 1 - at < piece ? sizeof(text) - 1 - at : piece;
-
-			assert_int_equal(qmp_stream_feed(&stream, (struct bytes){
-					 (const uint8_t *)text + at, len }), 0);
-			while (qmp_stream_next(&stream, &message) > 0) {
-				seen = seen * 10 + (unsigned int)message.kind + 1;
-				qmp_message_done(&message);
-			}
-		}
-		assert_int_equal(seen, 124);
-	}
+	for (size_t piece = 1; piece <= sizeof(text); piece++)
+		assert_int_equal(kinds_of(text, piece), 124);
 }
 
 static void a_bad_line_is_skipped(void **state)
@@ -186,6 +210,27 @@ static void lines_have_a_limit(void **state)
 	assert_int_equal(feed_line(QMP_LINE_MAX + 1, 1 << 20), -EMSGSIZE);
 }
 
+static void lines_without_end_have_a_limit(void **state)
+{
+	CLEANUP(qmp_stream_done) struct qmp_stream stream = { 0 };
+	struct qmp_message message;
+	char *line = malloc(QMP_LINE_MAX + 1);
+
+	(void)state;
+	assert_non_null(line);
+	memset(line, ' ', QMP_LINE_MAX + 1);
+	memcpy(line, "{\"event\": \"STOP\"}", 17);
+	line[QMP_LINE_MAX] = '\r';
+	assert_int_equal(qmp_stream_feed(&stream,
+					 (struct bytes){ (const uint8_t *)line, QMP_LINE_MAX + 1 }),
+			 0);
+	assert_int_equal(qmp_stream_next(&stream, &message), 0);
+	assert_int_equal(qmp_stream_feed(&stream, bytes_of("x")), -EMSGSIZE);
+	assert_int_equal(qmp_stream_feed(&stream, bytes_of("\n")), 0);
+	assert_int_equal(qmp_stream_next(&stream, &message), 1);
+	free(line);
+}
+
 static void commands_are_one_line_each(void **state)
 {
 	CLEANUP(buf_done) struct buf buf = { 0 };
@@ -194,9 +239,10 @@ static void commands_are_one_line_each(void **state)
 	assert_int_equal(qmp_command("qmp_capabilities", 1, NULL, &buf), 0);
 	assert_int_equal(qmp_command("device_del", 2, json_pack("{s:s}", "id", "a\"b\n"), &buf), 0);
 	assert_int_equal(buf_add(&buf, "", 1), 0);
-	assert_string_equal((const char *)buf.at,
-			    "{\"execute\":\"qmp_capabilities\",\"id\":1}\n"
-			    "{\"arguments\":{\"id\":\"a\\\"b\\n\"},\"execute\":\"device_del\",\"id\":2}\n");
+	assert_string_equal(
+		(const char *)buf.at,
+		"{\"execute\":\"qmp_capabilities\",\"id\":1}\n"
+		"{\"arguments\":{\"id\":\"a\\\"b\\n\"},\"execute\":\"device_del\",\"id\":2}\n");
 }
 
 static void command_names_are_checked(void **state)
@@ -226,6 +272,7 @@ int main(void)
 		cmocka_unit_test(pieces_do_not_matter),
 		cmocka_unit_test(a_bad_line_is_skipped),
 		cmocka_unit_test(lines_have_a_limit),
+		cmocka_unit_test(lines_without_end_have_a_limit),
 		cmocka_unit_test(commands_are_one_line_each),
 		cmocka_unit_test(command_names_are_checked),
 	};

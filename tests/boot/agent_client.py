@@ -1,0 +1,253 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A guest on the real QEMU, and the agent's calls by hand: what no client of ours would send too.
+
+Independent of the project's own code on purpose: protobuf and ttrpc are written out here.
+"""
+import collections
+import json
+import os
+import select
+import socket
+import struct
+import subprocess
+import time
+
+SERVICE = "casemate.agent.v1.Agent"
+SIGKILL = 9
+
+
+class Status(Exception):
+    """The agent answered a call with a gRPC status."""
+
+    def __init__(self, code, message):
+        super().__init__(f"{code}: {message}")
+        self.code, self.message = code, message
+
+
+def varint(number):
+    out = bytearray()
+    while number > 0x7F:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    return bytes(out + bytes([number]))
+
+
+def field(tag, value):
+    """One field of a message; an integer's zero is silence, as in proto3."""
+    if isinstance(value, int):
+        return varint(tag << 3) + varint(int(value)) if value else b""
+    value = value.encode() if isinstance(value, str) else value
+    return varint(tag << 3 | 2) + varint(len(value)) + value
+
+
+def text(tag, value):
+    return field(tag, value) if value else b""
+
+
+def every(tag, values):
+    return b"".join(field(tag, value) for value in values)
+
+
+def parse(body):
+    """Fields by tag, each a list of integers or bytes."""
+    fields, at = collections.defaultdict(list), 0
+
+    def number():
+        nonlocal at
+        value = shift = 0
+        while True:
+            byte = body[at]
+            at += 1
+            value |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:
+                return value
+
+    while at < len(body):
+        key = number()
+        if key & 7 == 0:
+            fields[key >> 3].append(number())
+        else:
+            size = number()
+            fields[key >> 3].append(body[at:at + size])
+            at += size
+    return fields
+
+
+def process(args, env=(), cwd="", user="", terminal=False):
+    return every(1, args) + every(2, env) + text(3, cwd) + text(4, user) + field(5, terminal)
+
+
+def ref(container, exec_id=""):
+    return text(1, container) + text(2, exec_id)
+
+
+def layer(image):
+    return (field(1, bytes.fromhex(image["root"])) + field(2, image["data_blocks"]) +
+            field(3, image["hash_start"]))
+
+
+def spec(images, what, hostname="", read_only=False, resources=b""):
+    return (every(1, [layer(image) for image in images]) + field(2, what) + text(3, hostname) +
+            field(4, read_only) + text(5, resources))
+
+
+def create(container, what, serials, pod="pod"):
+    return text(1, container) + field(2, what) + every(3, serials) + text(4, pod)
+
+
+class Client:
+    """ttrpc, as the one client of a connection."""
+
+    def __init__(self, sock):
+        self.sock, self.stream, self.buffer, self.done = sock, -1, bytearray(), {}
+
+    def send(self, method, payload=b""):
+        self.stream += 2
+        body = field(1, SERVICE) + field(2, method) + text(3, payload)
+        self.sock.sendall(struct.pack(">IIBB", len(body), self.stream, 1, 0) + body)
+        return self.stream
+
+    def frames(self):
+        while len(self.buffer) >= 10:
+            size, stream, _, _ = struct.unpack(">IIBB", self.buffer[:10])
+            if len(self.buffer) < 10 + size:
+                return
+            self.done[stream] = parse(bytes(self.buffer[10:10 + size]))
+            del self.buffer[:10 + size]
+
+    def wait(self, stream, timeout_s=60):
+        end = time.monotonic() + timeout_s
+        while stream not in self.done:
+            if not select.select([self.sock], [], [], max(0, end - time.monotonic()))[0]:
+                raise TimeoutError("no answer from the agent")
+            data = self.sock.recv(1 << 20)
+            if not data:
+                raise EOFError("the agent hung up")
+            self.buffer += data
+            self.frames()
+        answer = self.done.pop(stream)
+        status = parse(answer[1][0]) if 1 in answer else {}
+        if status.get(1, [0])[0]:
+            raise Status(status[1][0], status[2][0].decode() if 2 in status else "")
+        return parse(answer[2][0]) if 2 in answer else {}
+
+    def call(self, method, payload=b"", timeout_s=60):
+        return self.wait(self.send(method, payload), timeout_s)
+
+    def code(self, method, payload=b""):
+        """0, or the status code of the answer."""
+        try:
+            self.call(method, payload)
+        except Status as status:
+            return status.code
+        return 0
+
+
+class Guest:
+    """One VM with the base image of a guest folder, which has no other disk yet."""
+
+    def __init__(self, folder, console):
+        with open(os.path.join(folder, "manifest.json"), encoding="utf-8") as file:
+            base = json.load(file)["base"]
+        cmdline = ("root=/dev/dm-0 rootfstype=erofs ro rootwait init=/sbin/casemate-init "
+                   "dm-mod.waitfor=/dev/sda dm-mod.create=\"base,,,ro,0 {} verity 1 /dev/sda /dev/sda "
+                   "4096 4096 {} {} sha256 {} -\" console=ttyS0 quiet panic=-1 reboot=t "
+                   "no_timer_check".format(base["data_blocks"] * 8, base["data_blocks"],
+                                           base["hash_start"], base["root"]))
+        agent, agent_qemu = socket.socketpair()
+        qmp, qmp_qemu = socket.socketpair()
+        self.console = console
+        with open(console, "wb") as out:
+            self.qemu = subprocess.Popen([
+                "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-no-reboot",
+                "-accel", "tcg", "-cpu", "max", "-m", "512", "-display", "none",
+                "-machine", "q35,smm=off,sata=off,smbus=off,hpet=off,i8042=off",
+                "-bios", "/usr/share/qemu/qboot.rom",
+                "-kernel", os.path.join(folder, "vmlinux"), "-append", cmdline,
+                "-chardev", "stdio,id=console", "-device", "isa-serial,chardev=console",
+                "-chardev", f"socket,id=qmp,fd={qmp_qemu.fileno()}",
+                "-mon", "chardev=qmp,mode=control",
+                "-device", "virtio-scsi-pci,id=scsi", "-device", "virtio-serial-pci",
+                "-chardev", f"socket,id=agent,fd={agent_qemu.fileno()}",
+                "-device", "virtserialport,chardev=agent,name=casemate.agent",
+            ] + self.disk_args(os.path.join(folder, base["file"])),
+                pass_fds=[agent_qemu.fileno(), qmp_qemu.fileno()], stdin=subprocess.DEVNULL,
+                stdout=out, stderr=subprocess.STDOUT)
+        agent_qemu.close()
+        qmp_qemu.close()
+        self.client = Client(agent)
+        self.qmp_file = qmp.makefile("rwb")
+        self.qmp_file.readline()
+        self.qmp("qmp_capabilities")
+        self.disks = 1
+
+    @staticmethod
+    def disk_args(path):
+        return ["-blockdev", f"driver=raw,node-name=d0,read-only=on,file.driver=file,"
+                f"file.filename={path},file.locking=off",
+                "-device", "scsi-hd,bus=scsi.0,lun=0,drive=d0,serial=base"]
+
+    def qmp(self, command, **arguments):
+        self.qmp_file.write(json.dumps({"execute": command, "arguments": arguments}).encode() + b"\n")
+        self.qmp_file.flush()
+        while True:
+            answer = json.loads(self.qmp_file.readline())
+            if "error" in answer:
+                raise RuntimeError(answer["error"]["desc"])
+            if "return" in answer:
+                return answer["return"]
+
+    def add_disk(self, serial, path):
+        node = f"d{self.disks}"
+        self.qmp("blockdev-add", **{"driver": "raw", "node-name": node, "read-only": True, "file": {
+            "driver": "file", "filename": path, "locking": "off"}})
+        self.qmp("device_add", driver="scsi-hd", bus="scsi.0", lun=self.disks, drive=node,
+                 serial=serial)
+        self.disks += 1
+
+    def hello(self):
+        return self.client.call("Hello", field(1, 1) + field(2, time.time_ns()) +
+                                field(3, os.urandom(64)), 120)
+
+    def start(self, container, exec_id=""):
+        return self.client.call("StartProcess", ref(container, exec_id))
+
+    def wait(self, container, exec_id=""):
+        return self.client.call("WaitProcess", ref(container, exec_id)).get(1, [0])[0]
+
+    def read(self, container, exec_id="", stream=0, window=2, maximum=1 << 18):
+        """All of a stream, up to its end."""
+        request = ref(container, exec_id) + field(3, stream) + field(4, maximum)
+        out, asked = bytearray(), collections.deque()
+        for _ in range(window):
+            asked.append(self.client.send("ReadOutput", request))
+        is_ended = False
+        while asked:
+            answer = self.client.wait(asked.popleft())
+            out += answer[1][0] if 1 in answer else b""
+            is_ended = is_ended or 2 in answer
+            if not is_ended:
+                asked.append(self.client.send("ReadOutput", request))
+        return bytes(out)
+
+    def execute(self, container, exec_id, args, **options):
+        """Its status, output and errors."""
+        self.client.call("ExecProcess", ref(container, exec_id) + field(3, process(args, **options)))
+        self.client.call("CloseInput", ref(container, exec_id))
+        self.start(container, exec_id)
+        result = (self.read(container, exec_id), self.read(container, exec_id, 1))
+        status = self.wait(container, exec_id)
+        self.client.call("DeleteProcess", ref(container, exec_id))
+        return (status,) + result
+
+    def end(self):
+        """Asks the guest to go; how long that took."""
+        began = time.monotonic()
+        self.client.call("Shutdown")
+        self.qemu.wait(30)
+        return time.monotonic() - began
+
+    def kill(self):
+        self.qemu.kill()
+        self.qemu.wait()

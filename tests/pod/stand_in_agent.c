@@ -1,0 +1,460 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * How this works: processes are entries of a list that make output when it is asked for. Reads that
+ * can't be answered yet wait in the order asked; so do a process's waiters.
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/buf.h"
+#include "stand_in.h"
+#include "wire/proto/agent.pb-c.h"
+
+#define AGENT "casemate.agent.v1.Agent"
+
+enum {
+	READS_MAX = 64,		/* waiting for one stream; more is the host's fault */
+	WAITS_MAX = 16,
+	PIPE_BYTES = 64 << 10,	/* what a process's pipe holds */
+	LONG_BYTES = 33 << 10,
+	LISTED_MAX = 64,
+};
+
+struct output {
+	uint64_t left;			/* of the pattern */
+	uint64_t asked, sent;		/* bytes, from the start */
+	struct buf bytes;		/* said before the pattern */
+	bool is_open;			/* more may come */
+	struct {
+		struct rpc_call *call;
+		uint32_t max;
+	} reads[READS_MAX];
+	size_t read_count;
+};
+
+struct process {
+	struct process *next;
+	char id[80], exec_id[80], name[32];
+	uint64_t number;		/* the argument */
+	bool is_terminal, is_started, is_stopped, is_input_closed;
+	uint32_t status, pid;
+	struct output out[2];
+	struct rpc_call *waits[WAITS_MAX];
+	size_t wait_count;
+	struct rpc_call *writing;	/* answered when its bytes are in the pipe */
+};
+
+static struct process *processes;
+static uint32_t last_pid;
+
+static struct process *find(const char *id, const char *exec_id)
+{
+	struct process *process = processes;
+
+	while (process && (strcmp(process->id, id) != 0 || strcmp(process->exec_id, exec_id) != 0))
+		process = process->next;
+	return process;
+}
+
+static void make(const char *id, const char *exec_id, const Agent__Process *asked)
+{
+	struct process *process = calloc(1, sizeof(*process));
+
+	(void)snprintf(process->id, sizeof(process->id), "%s", id);
+	(void)snprintf(process->exec_id, sizeof(process->exec_id), "%s", exec_id);
+	(void)snprintf(process->name, sizeof(process->name), "%s",
+		       asked->n_args ? asked->args[0] : "");
+	if (asked->n_args > 1)
+		process->number = strtoull(asked->args[1], NULL, 10);
+	process->is_terminal = asked->terminal;
+	process->out[0].is_open = process->out[1].is_open = true;
+	process->next = processes;
+	processes = process;
+}
+
+static bool is(const struct process *process, const char *name)
+{
+	return strcmp(process->name, name) == 0;
+}
+
+static void tell_end(struct process *process, struct rpc_call *call)
+{
+	Agent__WaitResponse response = AGENT__WAIT_RESPONSE__INIT;
+
+	response.status = process->status;
+	response.exited_at_ns = time(NULL) * INT64_C(1000000000);
+	rpc_call_reply(call, &response.base);
+}
+
+static void stop(struct process *process, uint32_t status)
+{
+	if (process->is_stopped)
+		return;
+	process->is_stopped = true;
+	process->status = status;
+	process->out[0].is_open = process->out[1].is_open = false;
+	for (size_t i = 0; i < process->wait_count; i++)
+		tell_end(process, process->waits[i]);
+	process->wait_count = 0;
+}
+
+/* Byte i of the pattern is i % 251: a prime, so that nothing of a power of two repeats. */
+static size_t fill(struct output *output, uint8_t *at, size_t max)
+{
+	uint64_t pattern_at = output->sent;
+	size_t len = output->left < max ? (size_t)output->left : max;
+
+	for (size_t i = 0; i < len; i++)
+		at[i] = (uint8_t)((pattern_at + i) % 251);
+	output->left -= len;
+	return len;
+}
+
+static void answer_read(struct output *output, size_t max, struct rpc_call *call)
+{
+	Agent__ReadResponse response = AGENT__READ_RESPONSE__INIT;
+	uint8_t *bytes = calloc(1, max);
+
+	response.data.data = bytes;
+	if (output->bytes.len) {
+		response.data.len = output->bytes.len < max ? output->bytes.len : max;
+		memcpy(bytes, output->bytes.at, response.data.len);
+		buf_drop(&output->bytes, response.data.len);
+	} else {
+		response.data.len = fill(output, bytes, max);
+	}
+	output->sent += response.data.len;
+	response.eof = !output->is_open && !output->left && !output->bytes.len;
+	rpc_call_reply(call, &response.base);
+	free(bytes);
+}
+
+/* Answers the reads that can be, and lets the process go on where that makes room. */
+static void pump(struct stand_in *stand_in, struct process *process)
+{
+	const bool is_long = strcmp(stand_in->mode, "long-output") == 0;
+
+	for (int i = 0; i < 2; i++) {
+		struct output *output = &process->out[i];
+		size_t done = 0;
+
+		while (done < output->read_count &&
+		       (output->left || output->bytes.len || !output->is_open)) {
+			answer_read(output, is_long ? LONG_BYTES : output->reads[done].max,
+				    output->reads[done].call);
+			done++;
+		}
+		output->read_count -= done;
+		memmove(output->reads, output->reads + done,
+			output->read_count * sizeof(output->reads[0]));
+	}
+	if (process->writing && process->out[0].bytes.len <= PIPE_BYTES) {
+		rpc_call_reply(process->writing, NULL);
+		process->writing = NULL;
+	}
+	if (is(process, "cat") && process->is_input_closed && !process->out[0].bytes.len &&
+	    !process->is_stopped) {
+		stop(process, 0);
+		pump(stand_in, process);
+	}
+	if ((is(process, "write") || is(process, "err")) && process->is_started &&
+	    process->out[is(process, "err")].left <= PIPE_BYTES && !process->is_stopped) {
+		stop(process, 0);
+		pump(stand_in, process);
+	}
+}
+
+static void say_asked(const struct process *of, struct buf *to)
+{
+	(void)buf_addf(to, "asked=%llu sent=%llu\n",
+		       (unsigned long long)(of ? of->out[0].asked : 0),
+		       (unsigned long long)(of ? of->out[0].sent : 0));
+}
+
+static void begin(struct process *process)
+{
+	process->is_started = true;
+	process->pid = ++last_pid;
+	if (is(process, "exit"))
+		stop(process, (uint32_t)process->number);
+	else if (is(process, "write"))
+		process->out[0].left = process->number;
+	else if (is(process, "err"))
+		process->out[1].left = process->number;
+	else if (is(process, "flood"))
+		process->out[0].left = UINT64_MAX;
+	else if (is(process, "asked"))
+		say_asked(find(process->id, ""), &process->out[0].bytes);
+	if (is(process, "asked"))
+		stop(process, 0);
+}
+
+/* --- the methods ------------------------------------------------------------------------------ */
+
+static void no_message(struct rpc_call *call)
+{
+	rpc_call_fail(call, RPC_INVALID_ARGUMENT, "not a message of this method");
+}
+
+static void on_hello(void *data, struct rpc_call *call, struct bytes payload)
+{
+	Agent__HelloResponse response = AGENT__HELLO_RESPONSE__INIT;
+	struct stand_in *stand_in = data;
+
+	(void)payload;
+	if (stand_in_hangs(stand_in, "hello"))
+		return;
+	response.version = strcmp(stand_in->mode, "old-hello") == 0 ? 0 : 1;
+	memcpy(&response.kernel, &(const char *){ "0.0-stand-in" }, sizeof(response.kernel));
+	rpc_call_reply(call, &response.base);
+}
+
+static void on_create(void *data, struct rpc_call *call, struct bytes payload)
+{
+	Agent__CreateContainerRequest *request =
+		agent__create_container_request__unpack(NULL, payload.len, payload.at);
+	Agent__ContainerSpec *spec = request ? agent__container_spec__unpack(NULL,
+		request->spec.len, request->spec.data) : NULL;
+	struct stand_in *stand_in = data;
+
+	if (!spec || !spec->process || request->n_serials != spec->n_layers) {
+		no_message(call);
+	} else if (strcmp(stand_in->mode, "refuse-create") == 0) {
+		rpc_call_fail(call, RPC_INTERNAL, "layer 1: the root hash is another");
+	} else if (!stand_in_hangs(stand_in, "create")) {
+		make(request->id, "", spec->process);
+		rpc_call_reply(call, NULL);
+	}
+	if (spec)
+		agent__container_spec__free_unpacked(spec, NULL);
+	if (request)
+		agent__create_container_request__free_unpacked(request, NULL);
+}
+
+static void on_exec(void *data, struct rpc_call *call, struct bytes payload)
+{
+	Agent__ExecRequest *request = agent__exec_request__unpack(NULL, payload.len, payload.at);
+
+	if (!request || !request->process) {
+		no_message(call);
+	} else if (!stand_in_hangs(data, "exec-process")) {
+		make(request->id, request->exec_id, request->process);
+		rpc_call_reply(call, NULL);
+	}
+	if (request)
+		agent__exec_request__free_unpacked(request, NULL);
+}
+
+static void start(struct stand_in *stand_in, struct process *process, struct rpc_call *call)
+{
+	Agent__StartResponse response = AGENT__START_RESPONSE__INIT;
+
+	if (is(process, "nonesuch")) {
+		rpc_call_fail(call, RPC_NOT_FOUND, "executable file `nonesuch` not found");
+	} else if (is(process, "noexec")) {
+		rpc_call_fail(call, RPC_FAILED_PRECONDITION, "exec format error");
+	} else if (process->is_started) {
+		rpc_call_fail(call, RPC_INVALID_ARGUMENT, "it has been started");
+	} else {
+		begin(process);
+		response.pid = process->pid;
+		rpc_call_reply(call, &response.base);
+		stand_in_started(stand_in);
+	}
+}
+
+/* The methods that are about one process. */
+typedef void process_fn(struct stand_in *stand_in, struct process *process, struct rpc_call *call);
+
+static void with_process(struct stand_in *stand_in, struct rpc_call *call, struct bytes payload,
+			 process_fn *fn)
+{
+	Agent__ProcessRef *ref = agent__process_ref__unpack(NULL, payload.len, payload.at);
+	struct process *process = ref ? find(ref->id, ref->exec_id) : NULL;
+
+	if (!ref)
+		no_message(call);
+	else if (!process)
+		rpc_call_fail(call, RPC_NOT_FOUND, "no such process");
+	else
+		fn(stand_in, process, call);
+	if (ref)
+		agent__process_ref__free_unpacked(ref, NULL);
+}
+
+static void on_start(void *data, struct rpc_call *call, struct bytes payload)
+{
+	if (!stand_in_hangs(data, "start"))
+		with_process(data, call, payload, start);
+}
+
+static void wait_for(struct stand_in *stand_in, struct process *process, struct rpc_call *call)
+{
+	(void)stand_in;
+	if (process->is_stopped)
+		tell_end(process, call);
+	else if (process->wait_count < WAITS_MAX)
+		process->waits[process->wait_count++] = call;
+	else
+		rpc_call_fail(call, RPC_RESOURCE_EXHAUSTED, "too many wait");
+}
+
+static void on_wait(void *data, struct rpc_call *call, struct bytes payload)
+{
+	with_process(data, call, payload, wait_for);
+}
+
+static void on_signal(void *data, struct rpc_call *call, struct bytes payload)
+{
+	Agent__SignalRequest *request =
+		agent__signal_request__unpack(NULL, payload.len, payload.at);
+	struct process *process = request ? find(request->id, request->exec_id) : NULL;
+
+	if (stand_in_hangs(data, "kill")) {
+		process = NULL;
+	} else if (!process || process->is_stopped) {
+		rpc_call_fail(call, RPC_NOT_FOUND, "no such process");
+	} else {
+		rpc_call_reply(call, NULL);
+		if (!is(process, "deaf") || request->signal == SIGKILL) {
+			process->out[0].left = process->out[1].left = 0;
+			stop(process, 128 + request->signal);
+		}
+		pump(data, process);
+	}
+	if (request)
+		agent__signal_request__free_unpacked(request, NULL);
+}
+
+static void on_resize(void *data, struct rpc_call *call, struct bytes payload)
+{
+	(void)data;
+	(void)payload;
+	rpc_call_reply(call, NULL);
+}
+
+static void on_read(void *data, struct rpc_call *call, struct bytes payload)
+{
+	Agent__ReadRequest *request = agent__read_request__unpack(NULL, payload.len, payload.at);
+	struct process *process = request ? find(request->id, request->exec_id) : NULL;
+	struct output *output = process ? &process->out[request->stream == AGENT__STREAM__STDERR] :
+					  NULL;
+
+	if (!process) {
+		rpc_call_fail(call, RPC_NOT_FOUND, "no such process");
+	} else if (output->read_count == READS_MAX) {
+		rpc_call_fail(call, RPC_RESOURCE_EXHAUSTED, "too many reads");
+	} else {
+		output->asked += request->max;
+		output->reads[output->read_count].call = call;
+		output->reads[output->read_count++].max = request->max;
+		pump(data, process);
+	}
+	if (request)
+		agent__read_request__free_unpacked(request, NULL);
+}
+
+static void on_write(void *data, struct rpc_call *call, struct bytes payload)
+{
+	Agent__WriteRequest *request = agent__write_request__unpack(NULL, payload.len, payload.at);
+	struct process *process = request ? find(request->id, request->exec_id) : NULL;
+
+	if (!process || process->is_stopped) {
+		rpc_call_fail(call, RPC_NOT_FOUND, "no such process");
+	} else if (process->writing || process->is_input_closed || !process->is_started) {
+		/* the host promised one at a time, to a process that runs, before the end */
+		rpc_call_fail(call, RPC_FAILED_PRECONDITION, "not now");
+		stop(process, 99);
+	} else {
+		if (is(process, "cat"))
+			(void)buf_add(&process->out[0].bytes, request->data.data,
+				      request->data.len);
+		process->writing = call;
+	}
+	if (process)
+		pump(data, process);
+	if (request)
+		agent__write_request__free_unpacked(request, NULL);
+}
+
+static void close_input(struct stand_in *stand_in, struct process *process,
+			struct rpc_call *call)
+{
+	process->is_input_closed = true;
+	rpc_call_reply(call, NULL);
+	pump(stand_in, process);
+}
+
+static void on_close_input(void *data, struct rpc_call *call, struct bytes payload)
+{
+	with_process(data, call, payload, close_input);
+}
+
+static void delete(struct stand_in *stand_in, struct process *process, struct rpc_call *call)
+{
+	struct process **at = &processes;
+
+	(void)stand_in;
+	if (process->is_started && !process->is_stopped) {
+		rpc_call_fail(call, RPC_FAILED_PRECONDITION, "it runs");
+		return;
+	}
+	while (*at != process)
+		at = &(*at)->next;
+	*at = process->next;
+	for (int i = 0; i < 2; i++) {
+		for (size_t j = 0; j < process->out[i].read_count; j++)
+			rpc_call_fail(process->out[i].reads[j].call, RPC_NOT_FOUND, "deleted");
+		buf_done(&process->out[i].bytes);
+	}
+	free(process);
+	rpc_call_reply(call, NULL);
+}
+
+static void on_delete(void *data, struct rpc_call *call, struct bytes payload)
+{
+	with_process(data, call, payload, delete);
+}
+
+static void on_list(void *data, struct rpc_call *call, struct bytes payload)
+{
+	Agent__ContainerRef *request = agent__container_ref__unpack(NULL, payload.len, payload.at);
+	Agent__ListResponse response = AGENT__LIST_RESPONSE__INIT;
+	Agent__ListedProcess listed[LISTED_MAX], *at[LISTED_MAX];
+
+	(void)data;
+	for (struct process *process = processes; request && process; process = process->next) {
+		Agent__ListedProcess *entry = &listed[response.n_processes];
+
+		if (strcmp(process->id, request->id) != 0 || process->is_stopped ||
+		    !process->is_started || response.n_processes == LISTED_MAX)
+			continue;
+		agent__listed_process__init(entry);
+		entry->pid = process->pid;
+		entry->exec_id = process->exec_id;
+		entry->command = process->name;
+		at[response.n_processes++] = entry;
+	}
+	response.processes = at;
+	rpc_call_reply(call, &response.base);
+	if (request)
+		agent__container_ref__free_unpacked(request, NULL);
+}
+
+const struct rpc_method stand_in_methods[] = {
+	{ AGENT, "Hello", on_hello },
+	{ AGENT, "CreateContainer", on_create },
+	{ AGENT, "ExecProcess", on_exec },
+	{ AGENT, "StartProcess", on_start },
+	{ AGENT, "WaitProcess", on_wait },
+	{ AGENT, "SignalProcess", on_signal },
+	{ AGENT, "ResizeTerminal", on_resize },
+	{ AGENT, "ReadOutput", on_read },
+	{ AGENT, "WriteInput", on_write },
+	{ AGENT, "CloseInput", on_close_input },
+	{ AGENT, "DeleteProcess", on_delete },
+	{ AGENT, "ListProcesses", on_list },
+};
+const size_t stand_in_method_count = ARRAY_SIZE(stand_in_methods);

@@ -1,0 +1,900 @@
+#!/usr/bin/env python3
+# test_lifecycle.py GROUP [PATTERN] - whole runs of casemate and its shim, with a stand-in for QEMU and
+# the guest (stand_in.h) that does well or fails at a chosen step. GROUP is one of commands, failures,
+# kills, streams, user; PATTERN picks tests by name. One line a test, as tools/check reads them.
+#
+# CASEMATE and STAND_IN name the two programs. As root all but `user` run in a mount namespace with a
+# /run of their own, `user` under another user id; whoever else starts this runs everything as himself.
+import concurrent.futures
+import concurrent.futures.thread	# now: another user may not be able to read it later
+import fcntl
+import glob
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+WINDOW = 4 * (32 << 10)		# POD_STREAM_WINDOW
+FIFO = 64 << 10			# the kernel's, between shim and client
+PUMP = 32 << 10			# PUMP_BYTES, the client's
+SHIM_RSS_KIB = 16 << 10		# of a debug build; bench/ has the release build's figure
+PATTERN = bytes(range(251)) * 40000
+NOBODY = 65534
+TESTS = []
+
+
+def test(*groups):
+    def add(function):
+        TESTS.append((groups, function.__doc__, function))
+        return function
+    return add
+
+
+class Failed(Exception):
+    pass
+
+
+def check(true, *words):
+    if not true:
+        line = sys._getframe(1).f_lineno
+        raise Failed(f"line {line}: " + " ".join(str(word) for word in words))
+
+
+def until(condition, words, seconds=10.0):
+    """Waits until condition() is true; gives what it gave."""
+    end = time.monotonic() + seconds
+    while True:
+        found = condition()
+        if found:
+            return found
+        if time.monotonic() > end:
+            raise Failed(f"line {sys._getframe(1).f_lineno}: not in time: {words}{leftovers_text()}")
+        time.sleep(0.01)
+
+
+# --- what it runs -------------------------------------------------------------------------------
+
+class Place:
+    """A folder with programs, guest, image and cache; and where the pods are kept."""
+
+    def __init__(self, uid):
+        self.dir = tempfile.mkdtemp(prefix="casemate-test-")
+        os.chmod(self.dir, 0o755)
+        self.bin = os.path.join(self.dir, "bin")
+        os.mkdir(self.bin)
+        casemate = os.environ["CASEMATE"]
+        shim = os.path.join(os.path.dirname(casemate), "containerd-shim-casemate-v2")
+        for path in casemate, shim, os.environ["STAND_IN"]:
+            shutil.copy(path, self.bin)
+        self.casemate = os.path.join(self.bin, "casemate")
+        self.make("guest/vmlinux", b"kernel")
+        self.make("guest/base.img", b"base" * 1024)
+        self.make("guest/manifest.json", json.dumps({
+            "schema": 1, "version": "0-stand-in",
+            "kernel": {"file": "vmlinux", "sha256": "0" * 64},
+            "base": {"file": "base.img", "data_blocks": 1, "hash_start": 1, "root": "0" * 64},
+        }).encode())
+        self.make("firmware", b"firmware")
+        self.make("rootfs/etc/name", b"a root file system\n")
+        os.mkdir(os.path.join(self.dir, "cache"))
+        os.mkdir(os.path.join(self.dir, "xdg"), 0o700)
+        if uid != os.geteuid():
+            for name in "cache", "xdg":
+                os.chown(os.path.join(self.dir, name), uid, uid)
+        self.run_dir = "/run/casemate" if uid == 0 else os.path.join(self.dir, "xdg", "casemate")
+
+    def make(self, name, data):
+        path = os.path.join(self.dir, name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "wb") as out:
+            out.write(data)
+
+    def program(self, mode):
+        """The stand-in by the name that makes it misbehave."""
+        path = os.path.join(self.bin, "stand-in" + (f"-{mode}" if mode else ""))
+        if not os.path.exists(path):
+            os.link(os.path.join(self.bin, "stand-in"), path)
+        return path
+
+    def env(self):
+        return {**os.environ, "XDG_RUNTIME_DIR": os.path.join(self.dir, "xdg"),
+                "HOME": self.dir}
+
+
+PLACE = None
+
+
+def run_argv(*command, mode="", flags=(), timeout="30s", config=()):
+    settings = [f"qemu={PLACE.program(mode)}", f"guest_dir={PLACE.dir}/guest",
+                f"firmware={PLACE.dir}/firmware", f"cache_dir={PLACE.dir}/cache",
+                f"start_timeout_tcg={timeout}", *config]
+    return [PLACE.casemate, "run", "--accel", "tcg",
+            *[word for setting in settings for word in ("--config", setting)], *flags,
+            f"rootfs:{PLACE.dir}/rootfs", "--", *command]
+
+
+def call(argv, stdin=b"", timeout=20):
+    """Runs it to its end: status, standard output, standard error as text."""
+    done = subprocess.run(argv, input=stdin, capture_output=True, timeout=timeout, check=False,
+                          env=PLACE.env())
+    return done.returncode, done.stdout, done.stderr.decode(errors="replace")
+
+
+def run(*command, stdin=b"", **options):
+    return call(run_argv(*command, **options), stdin)
+
+
+def casemate(*argv, stdin=b""):
+    return call([PLACE.casemate, *argv], stdin)
+
+
+def start(*command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, **options):
+    return subprocess.Popen(run_argv(*command, **options), stdin=stdin, stdout=stdout,
+                            stderr=subprocess.PIPE, env=PLACE.env())
+
+
+def detached(name, *command, **options):
+    flags = ["-d", "--name", name, *options.pop("flags", ())]
+    status, out, said = run(*command, flags=flags, **options)
+    check(status == 0 and out.decode().strip() == name, "run -d:", status, out, said)
+
+
+def finish(client, seconds=15.0):
+    try:
+        out, said = client.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        client.kill()
+        client.communicate()
+        raise Failed(f"the client has not ended{leftovers_text()}") from None
+    return client.returncode, out, said.decode(errors="replace")
+
+
+# --- what is left -------------------------------------------------------------------------------
+
+def processes(name=""):
+    """Process ids and command lines of what was started from the place, clients aside."""
+    found = []
+    for path in glob.glob("/proc/[0-9]*/cmdline"):
+        try:
+            words = open(path, "rb").read().decode(errors="replace").split("\0")
+        except OSError:
+            continue
+        if words[0].startswith(PLACE.bin + "/") and words[1:2] not in (["run"], ["exec"]) and \
+                os.path.basename(words[0]).startswith(name):
+            found.append((int(path.split("/")[2]), " ".join(words)[:100]))
+    return found
+
+
+def files():
+    return [path for folder in ("pods", "leases", "uids")
+            for path in glob.glob(f"{PLACE.run_dir}/{folder}/*")]
+
+
+def leftovers_text():
+    return f"; processes: {processes()}; files: {files()}"
+
+
+def clean(seconds=5.0):
+    until(lambda: not processes() and not files(), "nothing is left", seconds)
+
+
+def pids(name):
+    return [pid for pid, _ in processes(name)]
+
+
+def kill(*victims):
+    for pid in victims:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+
+
+def sweep():
+    """After a test that failed: the next one begins with nothing."""
+    for _ in range(50):
+        kill(*[pid for pid, _ in processes()])
+        time.sleep(0.02)
+        if not processes():
+            break
+    for path in files():
+        shutil.rmtree(path, ignore_errors=True)
+        if os.path.lexists(path):
+            os.unlink(path)
+
+
+def error_lines(said):
+    return [line for line in said.splitlines() if line.startswith("casemate: run:")]
+
+
+# --- commands -----------------------------------------------------------------------------------
+
+@test("commands", "user")
+def statuses():
+    """a command's exit status is run's"""
+    for status in 0, 1, 2, 77, 125, 127, 128, 137, 255:
+        got = run("exit", str(status))
+        check(got == (status, b"", ""), status, got)
+    clean()
+
+
+@test("commands")
+def every_status():
+    """each exit status from 0 to 255 comes back through exec"""
+    detached("a", "sleep")
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        got = list(pool.map(lambda n: casemate("exec", "a", "exit", str(n)), range(256)))
+    check([one[0] for one in got] == list(range(256)), got)
+    check(casemate("delete", "--force", "a")[0] == 0)
+    clean()
+
+
+@test("commands")
+def cannot_start():
+    """a program that is not there is 127, one that is none 126, and nothing is left"""
+    for name, status in ("nonesuch", 127), ("noexec", 126):
+        got = run(name)
+        check(got[0] == status and len(error_lines(got[2])) == 1, got)
+        clean()
+
+
+@test("commands", "user")
+def name_taken():
+    """a name that is taken is refused, and free again after delete"""
+    detached("a", "sleep")
+    status, _, said = run("exit", "0", flags=["--name", "a"])
+    check(status == 125 and "name-taken" in said.replace("_", "-"), status, said)
+    check(casemate("exec", "a", "exit", "7")[0] == 7, "the live pod is still there")
+    check(casemate("delete", "a")[0] == 1, "a running pod is not deleted without --force")
+    check(casemate("delete", "--force", "a")[0] == 0)
+    clean(1)
+    check(run("exit", "5", flags=["--name", "a"])[0] == 5)
+    clean()
+
+
+@test("commands")
+def after_the_end():
+    """a detached pod that has ended keeps its status until it is deleted"""
+    detached("a", "exit", "9")
+    until(lambda: b'"stopped"' in casemate("state", "a")[1], "the pod has stopped")
+    state = json.loads(casemate("state", "a")[1])
+    check(state["container"]["exit_status"] == 9, state)
+    until(lambda: not pids("stand-in"), "QEMU does not outlive the last container")
+    check(casemate("exec", "a", "exit", "0")[0] == 125, "no exec in what has ended")
+    check(casemate("kill", "a")[0] != 0, "no signal to what has ended")
+    check(run("exit", "0", flags=["--pod", "a"])[0] == 125, "no container in what has ended")
+    check(casemate("delete", "a")[0] == 0)
+    clean(1)
+
+
+@test("commands")
+def removed():
+    """-d --rm leaves nothing once it has ended"""
+    detached("a", "sleep", flags=["--rm"])
+    check(casemate("kill", "a", "KILL")[0] == 0)
+    clean()
+
+
+@test("commands", "user")
+def second_container():
+    """run --pod adds a container to a pod, which goes on when that ends"""
+    detached("a", "sleep")
+    check(run("exit", "3", flags=["--pod", "a"])[0] == 3)
+    check(run("sleep", flags=["--pod", "a", "--name", "b", "-d"])[1] == b"a/b\n")
+    got = run("exit", "0", flags=["--pod", "a", "--name", "b"])
+    check(got[0] == 125 and "has one of that name" in got[2], got)
+    got = run("cat", flags=["--pod", "a", "-i"], stdin=b"through the second")
+    check(got == (0, b"through the second", ""), got)
+    names = [one["name"] for one in json.loads(casemate("state", "a")[1])["casemate"]["containers"]]
+    check(names == ["main", "b"], "those that ended in the foreground are gone", names)
+    check(casemate("kill", "a/b", "KILL")[0] == 0)
+    until(lambda: casemate("delete", "a/b")[0] == 0, "the second is deleted")
+    check(casemate("exec", "a", "exit", "4")[0] == 4)
+    check(casemate("delete", "--force", "a/main")[0] == 0)
+    clean()
+
+
+@test("commands")
+def signals():
+    """kill reaches the process, a signal to a foreground client too"""
+    detached("a", "deaf")
+    check(casemate("kill", "a")[0] == 0)
+    check(b'"running"' in casemate("state", "a")[1], "it is deaf")
+    check(casemate("kill", "a", "9")[0] == 0)
+    until(lambda: b'"stopped"' in casemate("state", "a")[1], "SIGKILL ends it")
+    check(json.loads(casemate("state", "a")[1])["container"]["exit_status"] == 137)
+    check(casemate("delete", "a")[0] == 0)
+    client = start("sleep", flags=["--name", "b"])
+    until(lambda: b'"running"' in casemate("state", "b")[1], "it runs")
+    client.send_signal(signal.SIGTERM)
+    check(finish(client)[0] == 143)
+    clean()
+
+
+@test("commands", "user")
+def interrupted():
+    """SIGINT before the command has started ends everything, with 130"""
+    for mode in "hang-exec", "hang-hello", "hang-create", "hang-start":
+        client = start("sleep", mode=mode)
+        until(lambda: pids("stand-in"), "QEMU is there")
+        time.sleep(0.05)
+        client.send_signal(signal.SIGINT)
+        status, _, said = finish(client)
+        check(status == 130, mode, status, said)
+        clean(2)
+
+
+@test("commands", "user")
+def many_execs():
+    """twenty execs at once each get their own input and output"""
+    detached("a", "sleep")
+
+    def one(n):
+        data = random.Random(n).randbytes(10000 + 7001 * n)
+        got = casemate("exec", "-i", "a", "cat", stdin=data)
+        return got == (0, data, "")
+
+    with concurrent.futures.ThreadPoolExecutor(20) as pool:
+        check(all(pool.map(one, range(20))))
+    check(b"sleep" in casemate("ps", "a")[1])
+    check(casemate("exec", "-d", "a", "sleep")[0] == 0)
+    until(lambda: casemate("ps", "a")[1].count(b"sleep") == 2, "an exec in the background")
+    check(casemate("delete", "--force", "a")[0] == 0)
+    clean()
+
+
+@test("commands", "user")
+def exec_ends_with_client():
+    """what is exec'd ends with its client, and leaves no trace, however often"""
+    detached("a", "sleep")
+    for _ in range(3):
+        clients = [subprocess.Popen([PLACE.casemate, "exec", "a", "deaf"], env=PLACE.env(),
+                                    stdout=subprocess.DEVNULL) for _ in range(5)]
+        until(lambda: casemate("ps", "a")[1].count(b"deaf") == 5, "they run")
+        for client in clients:
+            client.kill()
+            client.wait()
+        until(lambda: b"deaf" not in casemate("ps", "a")[1], "they have ended with their clients")
+    until(lambda: not glob.glob(f"{PLACE.run_dir}/pods/a/io-*"), "their folders are gone", 3)
+    check(casemate("exec", "a", "exit", "6")[0] == 6)
+    check(casemate("delete", "--force", "a")[0] == 0)
+    clean()
+
+
+@test("commands")
+def exec_slots():
+    """execs whose clients were killed do not use up the pod's room for execs"""
+    detached("a", "sleep")
+
+    def one(_):
+        client = subprocess.Popen([PLACE.casemate, "exec", "a", "deaf"], env=PLACE.env(),
+                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(random.random() * 0.2)	# before, while, and after it is made and started
+        client.kill()
+        client.wait()
+
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        list(pool.map(one, range(300)))		# POD_MAX_EXECS is 256
+    until(lambda: b"deaf" not in casemate("ps", "a")[1], "they have ended with their clients")
+    check(casemate("exec", "a", "exit", "6")[0] == 6)
+    check(casemate("delete", "--force", "a")[0] == 0)
+    clean()
+
+
+@test("commands")
+def container_ends_with_client():
+    """a second container ends with its client, and its pod goes on"""
+    detached("a", "sleep")
+    client = start("deaf", flags=["--pod", "a", "--name", "b"])
+    until(lambda: b'"running"' in casemate("state", "a/b")[1], "it runs")
+    client.kill()
+    finish(client)
+    until(lambda: casemate("state", "a/b")[0] != 0, "it is gone with its client")
+    check(casemate("exec", "a", "exit", "6")[0] == 6)
+    check(casemate("delete", "--force", "a")[0] == 0)
+    clean()
+
+
+@test("commands", "user")
+def log_is_bounded():
+    """a detached container's log keeps the last of its output, within its size"""
+    detached("a", "write", "1000000", config=["log_size=64KiB"])
+    until(lambda: b'"stopped"' in casemate("state", "a")[1], "it has ended")
+    until(lambda: not pids("stand-in"), "and its output was read")
+    size = sum(os.stat(path).st_size for path in glob.glob(f"{PLACE.run_dir}/pods/a/*.log*"))
+    check(32 << 10 <= size <= 64 << 10, "bytes on disk:", size)
+    log = casemate("logs", "a")[1]
+    check(len(log) == size and log == PATTERN[:1000000][-len(log):], len(log), size)
+    check(casemate("delete", "a")[0] == 0)
+    clean()
+
+
+@test("commands")
+def logs_follow():
+    """logs -f ends when the container has, with all its output"""
+    detached("a", "write", "300000")
+    check(casemate("logs", "-f", "a") == (0, PATTERN[:300000], ""))
+    check(casemate("delete", "a")[0] == 0)
+    clean()
+
+
+# --- failures -----------------------------------------------------------------------------------
+
+# mode, what the error line says, whether the console's last lines follow
+FAILURES = [
+    ("hang-exec", "did not come up in 1 s", False),
+    ("hang-qmp", "in 1 s.*disks", True),
+    ("hang-disk", "in 1 s.*disks", True),
+    ("hang-hello", "did not come up in 1 s.*agent", True),
+    ("hang-create", "in 1 s.*create", True),
+    ("hang-start", "in 1 s.*start", True),
+    ("flood-port", "did not come up in 1 s.*agent|broke the protocol", True),
+    ("die-qmp", "ended by itself.*status is 3", True),
+    ("die-hello", "ended by itself.*status is 3", True),
+    ("die-create", "ended by itself.*status is 3", True),
+    ("die-start", "ended by itself.*status is 3", True),
+    ("die-run", "ended by itself.*status is 3", True),
+    ("garbage-hello", "broke the protocol|as an agent does", True),
+    ("garbage-run", "broke the protocol", True),
+    ("old-hello", "as an agent does", True),
+    ("shutdown", "the guest shut down", True),
+    ("refuse-qmp", "no such luck", False),
+    ("refuse-create", "the root hash is another", False),
+    ("long-output", "broke the protocol|more than was asked for", True),
+]
+
+
+def failing(mode, words, with_console):
+    def function():
+        began = time.monotonic()
+        hangs = mode.startswith(("hang", "flood"))
+        command = ["write", "100000"] if mode == "long-output" else ["sleep"]
+        status, out, said = run(*command, mode=mode, timeout="1s" if hangs else "30s")
+        took = time.monotonic() - began
+        lines = error_lines(said)
+        check(status == 125, "status", status, said)
+        check(len(lines) == 1 and re.search(words, lines[0]), said)
+        check(not out, "bytes on standard output:", len(out))
+        check(with_console == ("stand-in: " + mode in said), "the console's last lines:", said)
+        check(took < 6, "it took", took)
+        clean(1)
+    function.__doc__ = f"a guest that does '{mode}' ends in one clear line, and nothing is left"
+    return function
+
+
+for _mode, _words, _console in FAILURES:
+    test(*(["failures", "user"] if _mode in ("hang-hello", "die-run") else ["failures"]))(
+        failing(_mode, _words, _console))
+
+
+@test("failures")
+def console_flood():
+    """a guest that floods its console costs no memory and holds nothing up"""
+    detached("a", "sleep", mode="flood-console")
+    time.sleep(0.5)
+    check(rss_kib(pids("containerd-shim")[0]) < SHIM_RSS_KIB or is_sanitized())
+    began = time.monotonic()
+    check(casemate("exec", "a", "exit", "8")[0] == 8)
+    check(casemate("delete", "--force", "a")[0] == 0)
+    check(time.monotonic() - began < 3, "it takes too long")
+    clean()
+
+
+@test("failures")
+def hanging_calls():
+    """an agent that does not answer a call any more ends with the call's deadline, not never"""
+    detached("a", "sleep", mode="hang-exec-process", timeout="1s")
+    began = time.monotonic()
+    status, _, said = casemate("exec", "a", "exit", "0")
+    check(status == 125 and time.monotonic() - began < 5, status, said)
+    check(casemate("delete", "--force", "a")[0] == 0)
+    clean()
+    detached("a", "sleep", mode="hang-kill", timeout="1s")
+    began = time.monotonic()
+    check(casemate("kill", "a")[0] not in (0, None))
+    check(time.monotonic() - began < 5)
+    check(casemate("delete", "--force", "a")[0] == 0)
+    clean()
+
+
+@test("failures", "user")
+def bad_requests():
+    """what is refused before anything starts leaves nothing"""
+    for flags in ["--config", "nonesuch=1"], ["--memory", "1k"], ["--hostname", "a b"], \
+            ["--config", f"guest_dir={PLACE.dir}/rootfs"], ["--config", "qemu=/nonesuch"]:
+        status, out, said = run("exit", "0", flags=flags)
+        check(status == 125 and not out and len(error_lines(said)) == 1, flags, status, said)
+        clean(1)
+    argv = run_argv("exit", "0")
+    argv[argv.index(f"rootfs:{PLACE.dir}/rootfs")] = f"rootfs:{PLACE.dir}/nonesuch"
+    status, _, said = call(argv)
+    check(status == 125 and "nonesuch" in said, status, said)
+    clean(1)
+
+
+@test("failures")
+def full_disk():
+    """a full disk under the run directory is an error, and nothing is left"""
+    if not os.path.ismount("/run") or os.geteuid() != 0:
+        return "machine: no /run of its own"
+    check(run("exit", "0")[0] == 0)
+    filler = "/run/filler"
+    try:
+        filler_fd = os.open(filler, os.O_WRONLY | os.O_CREAT)
+        try:
+            while os.write(filler_fd, bytes(4096)):
+                pass
+        except OSError:
+            os.close(filler_fd)
+        status, _, said = run("exit", "0")
+        check(status == 125 and "No space left" in said, status, said)
+    finally:
+        os.unlink(filler)
+    clean()
+    check(run("exit", "0")[0] == 0)
+    clean()
+    return None
+
+
+# --- kills --------------------------------------------------------------------------------------
+
+STEPS = [("exec", "hang-exec", "sleep"), ("qmp", "hang-qmp", "sleep"), ("hello", "hang-hello", "sleep"),
+         ("create", "hang-create", "sleep"), ("start", "hang-start", "sleep"),
+         ("running", "", "sleep"), ("flowing", "", "flood")]
+VICTIMS = [("shim",), ("qemu",), ("client",), ("shim", "qemu"), ("shim", "client"),
+           ("qemu", "client")]
+
+
+def recover_says(*words):
+    status, out, said = casemate("recover")
+    check(status == 0, status, out, said)
+    for word in words:
+        check(word in out.decode(), word, "in what recover says:", out)
+    check(casemate("recover")[1] == b"nothing to recover\n", "nothing is left to do")
+
+
+def killing(step, mode, command, victims, background):
+    def function():
+        started = step in ("running", "flowing")
+        flags = ["--name", "a", *(["-d"] if background else [])]
+        client = start(command, mode=mode, flags=flags)
+        until(lambda: pids("stand-in"), "QEMU is there")
+        if started:
+            until(lambda: b'"running"' in casemate("state", "a")[1], "it runs")
+        else:
+            time.sleep(0.03)
+        if background and started:
+            check(finish(client)[0] == 0)
+        kill(*[pid for victim in victims for pid in
+               {"shim": pids("containerd-shim"), "qemu": pids("stand-in"),
+                "client": [client.pid]}[victim]])
+        if not (background and started):
+            status, _, said = finish(client)
+            check(status == (-9 if "client" in victims else 125), status, said)
+            check("client" in victims or len(error_lines(said)) == 1, said)
+        if "shim" in victims:
+            until(lambda: not processes(), "QEMU ends with its shim")
+            recover_says("a: ", "process")
+        elif background and started:
+            until(lambda: b'"stopped"' in casemate("state", "a")[1], "it has ended")
+            check(casemate("delete", "a")[0] == 0)
+        clean()
+    function.__doc__ = (f"SIGKILL of {' and '.join(victims)} at '{step}', "
+                        f"{'detached' if background else 'in the foreground'}: nothing is left")
+    return function
+
+
+for _step, _mode, _command in STEPS:
+    for _victims in VICTIMS:
+        for _background in False, True:
+            if _background and (len(_victims) > 1 or
+                                _victims == ("client",) and _step in ("running", "flowing")):
+                continue
+            _user = _step == "running" and _victims in (("shim",), ("client",))
+            test(*(["kills", "user"] if _user else ["kills"]))(
+                killing(_step, _mode, _command, _victims, _background))
+
+
+@test("kills")
+def any_moment():
+    """SIGKILL at any moment, of any of them: recover leaves nothing"""
+    for turn in range(30):
+        client = start("exit", "0", flags=["--name", "a"])
+        time.sleep(random.random() * 0.08)
+        who = (["containerd-shim"], ["stand-in"], ["casemate"], ["containerd-shim", "casemate"],
+               ["client"])[turn % 5]
+        kill(*([client.pid] if who == ["client"] else
+               [pid for name in who for pid in pids(name)]))
+        finish(client)
+        until(lambda: not pids("stand-in") and not pids("casemate"), "all of them end")
+        # a shim that had no client yet waits for one, or goes with the next word
+        kill(*pids("containerd-shim"))
+        until(lambda: not processes(), "all of them end")
+        check(casemate("recover")[0] == 0)
+        clean()
+
+
+@test("kills")
+def client_before_create():
+    """a shim whose client is killed before it has asked for anything ends soon"""
+    detached("first", "sleep")
+    shims = pids("containerd-shim")
+    argv = [os.path.join(PLACE.bin, "containerd-shim-casemate-v2"), "-id", "b", "-run-dir",
+            PLACE.run_dir, "start"]
+    status, out, said = call(argv)
+    check(status == 0 and out.startswith(b"unix://"), status, out, said)
+    check(casemate("state", "b")[0] != 0, "a client comes and goes")
+    until(lambda: pids("containerd-shim") == shims, "it has ended", 3)
+    check(casemate("delete", "--force", "first")[0] == 0)
+    clean()
+
+
+@test("kills", "user")
+def live_pod():
+    """recover beside a live pod changes nothing"""
+    detached("a", "sleep")
+    before = sorted(files())
+    check(casemate("recover") == (0, b"nothing to recover\n", ""))
+    check(sorted(files()) == before and len(processes()) == 2)
+    check(casemate("exec", "a", "exit", "6")[0] == 6)
+    check(casemate("delete", "--force", "a")[0] == 0)
+    clean()
+
+
+@test("kills")
+def two_recoveries():
+    """two recoveries at once, beside a live pod, undo five dead ones between them"""
+    for name in "abcdef":
+        detached(name, "sleep")
+    dead = [pid for pid, words in processes("containerd-shim") if "-id f " not in words]
+    check(len(dead) == 5, dead)
+    kill(*dead)
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        got = list(pool.map(lambda _: casemate("recover"), range(2)))
+    check([one[0] for one in got] == [0, 0], got)
+    for name in "abcde":
+        check(sum(f"{name}: undone process".encode() in one[1] for one in got) == 1, name, got)
+    check(casemate("exec", "f", "exit", "6")[0] == 6)
+    check(casemate("delete", "--force", "f")[0] == 0)
+    clean()
+
+
+@test("kills")
+def next_run():
+    """what a dead pod left is undone by the next run, of another name or of the same"""
+    for name in "b", "a":
+        detached("a", "sleep")
+        kill(*pids("containerd-shim"))
+        check(run("exit", "4", flags=["--name", name])[0] == 4)
+        clean()
+
+
+# --- streams ------------------------------------------------------------------------------------
+
+def is_sanitized():
+    return "ASAN_OPTIONS" in os.environ
+
+
+def rss_kib(pid):
+    text = open(f"/proc/{pid}/status", encoding="utf-8").read()
+    return int(re.search(r"VmRSS:\s+(\d+)", text)[1])
+
+
+def cpu_s(pid):
+    fields = open(f"/proc/{pid}/stat", encoding="utf-8").read().rpartition(") ")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def asked(pod):
+    status, out, said = casemate("exec", pod, "asked")
+    check(status == 0, said)
+    return [int(n) for n in re.fullmatch(rb"asked=(\d+) sent=(\d+)\n", out).groups()]
+
+
+@test("streams", "user")
+def through_cat():
+    """what goes in comes out, byte by byte, around every buffer's size"""
+    sizes = [0, 1, 4095, 4096, 4097, 32767, 32768, 32769, 65535, 65536, 65537, 98304, 131073,
+             (3 << 20) + 7]
+    for size in sizes:
+        data = random.Random(size).randbytes(size)
+        status, out, said = run("cat", flags=["-i"], stdin=data)
+        check(status == 0 and said == "", size, status, said)
+        check(out == data, size, "bytes went in,", len(out), "came out")
+    clean()
+
+
+@test("streams")
+def through_files():
+    """regular files serve as standard input and output"""
+    data = random.Random(1).randbytes(300001)
+    PLACE.make("input", data)
+    with open(f"{PLACE.dir}/input", "rb") as source, open(f"{PLACE.dir}/output", "wb") as sink:
+        client = start("cat", flags=["-i"], stdin=source, stdout=sink)
+        check(finish(client)[0] == 0)
+    check(open(f"{PLACE.dir}/output", "rb").read() == data)
+    clean()
+
+
+@test("streams")
+def two_streams():
+    """standard output and standard error arrive whole, each where it belongs"""
+    for size in 1, 32768, 100000, 1000003:
+        check(run("write", str(size)) == (0, PATTERN[:size], ""))
+        argv = run_argv("err", str(size))
+        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, check=False,
+                              env=PLACE.env(), timeout=20)
+        check(done.returncode == 0 and not done.stdout and done.stderr == PATTERN[:size], size)
+    clean()
+
+
+@test("streams")
+def no_input():
+    """without -i standard input is at its end at once"""
+    check(run("cat", stdin=b"not for the container") == (0, b"", ""))
+    clean()
+
+
+@test("streams", "user")
+def window():
+    """a client that does not read bounds what is asked of the guest: the window, and no more"""
+    reader, writer = os.pipe()
+    pipe = fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+    client = start("flood", flags=["--name", "a"], stdout=writer)
+    os.close(writer)
+    consumed = 0
+    until(lambda: b'"running"' in casemate("state", "a")[1], "it runs")
+    shim = pids("containerd-shim")[0]
+    for more in 0, 1000, 3 << 20:
+        while more:
+            data = os.read(reader, more)
+            check(data == (PATTERN[consumed % 251:])[:len(data)], "the pattern, at", consumed)
+            more -= len(data)
+            consumed += len(data)
+        settled = lambda: (lambda first: time.sleep(0.05) or first == asked("a") and first)(asked("a"))
+        asked_for, sent = until(settled, "the flood stands")
+        outside = FIFO + PUMP + pipe
+        check(asked_for - consumed <= WINDOW + outside, "asked for", asked_for - consumed,
+              "not consumed, of which", outside, "are not the shim's")
+        check(asked_for - consumed > outside, "the window is used", asked_for, consumed)
+        check(sent <= asked_for)
+        if not is_sanitized():
+            check(rss_kib(shim) < SHIM_RSS_KIB, "the shim's memory:", rss_kib(shim), "KiB")
+    began = time.monotonic()
+    check(casemate("kill", "a", "KILL")[0] == 0)
+    until(lambda: not pids("stand-in") or not os.read(reader, 1 << 16), "it ends", 5)
+    while os.read(reader, 1 << 16):
+        pass
+    check(finish(client)[0] == 137)
+    check(time.monotonic() - began < 3)
+    os.close(reader)
+    clean()
+
+
+@test("streams")
+def kill_under_flood():
+    """kill under a flood of output that is read as fast as it comes takes under a second"""
+    client = start("flood", flags=["--name", "a"])
+    reading = threading.Thread(target=lambda: [None for _ in iter(
+        lambda: os.read(client.stdout.fileno(), 1 << 16), b"")])
+    until(lambda: b'"running"' in casemate("state", "a")[1], "it runs")
+    reading.start()
+    time.sleep(0.2)
+    began = time.monotonic()
+    check(casemate("kill", "a", "KILL")[0] == 0)
+    check(client.wait(10) == 137)
+    check(time.monotonic() - began < (1 if not is_sanitized() else 5), time.monotonic() - began)
+    reading.join()
+    finish(client)
+    clean()
+
+
+@test("streams")
+def nobody_reads():
+    """a shim whose client has closed its output does not spin, and the container goes on"""
+    source, feed = os.pipe()
+    reader, writer = os.pipe()
+    client = start("cat", flags=["-i", "--name", "a"], stdin=source, stdout=writer)
+    os.close(writer)
+    os.close(source)
+    os.write(feed, b"once")
+    check(os.read(reader, 10) == b"once")
+    os.close(reader)
+    os.write(feed, b"twice")
+    shim = pids("containerd-shim")[0]
+    time.sleep(0.2)
+    before = cpu_s(shim)
+    time.sleep(0.5)
+    check(cpu_s(shim) - before < 0.1, "seconds of CPU:", cpu_s(shim) - before)
+    os.close(feed)
+    check(finish(client)[0] == 0)
+    clean()
+
+
+@test("streams")
+def closed_input_waits():
+    """a shim whose client's input has ended, and is not taken yet, does not spin"""
+    client = start("sleep", flags=["-i", "--name", "a"], mode="hang-start",
+                   stdin=subprocess.DEVNULL)
+    until(lambda: pids("stand-in"), "QEMU is there")
+    time.sleep(0.2)
+    shim = pids("containerd-shim")[0]
+    before = cpu_s(shim)
+    time.sleep(0.5)
+    check(cpu_s(shim) - before < 0.1, "seconds of CPU:", cpu_s(shim) - before)
+    client.send_signal(signal.SIGINT)
+    check(finish(client)[0] == 130)
+    clean()
+
+
+# --- main ---------------------------------------------------------------------------------------
+
+def run_tests(group, pattern, uid):
+    failed = 0
+    for groups, name, function in TESTS:
+        if group not in groups or not re.search(pattern, f"{function.__name__} {name}"):
+            continue
+        began = time.monotonic()
+        try:
+            skip = function()
+            note = f" # SKIP {skip}" if skip else ""
+            print(f"ok - {name}{note}", flush=True)
+        except (Failed, OSError, ValueError, IndexError, subprocess.SubprocessError) as error:
+            failed += 1
+            print(f"  {type(error).__name__}: {error}")
+            print(f"not ok - {name}", flush=True)
+            sweep()
+        if "TIMES" in os.environ:
+            print(f"  {time.monotonic() - began:.2f} s", flush=True)
+    return failed
+
+
+def as_user(group, pattern, uid):
+    """A child that is nobody; what it needs was made readable."""
+    pid = os.fork()
+    if pid == 0:
+        os.setgroups([])
+        os.setresgid(uid, uid, uid)
+        os.setresuid(uid, uid, uid)
+        os._exit(run_tests(group, pattern, uid) > 0)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def own_run(argv):
+    """The same again, as root with a /run that nobody else has."""
+    probe = ["unshare", "--mount", "--propagation", "private", "sh", "-c",
+             'mount -t tmpfs -o size=16m,mode=755 none /run && exec "$@"', "sh"]
+    if subprocess.run([*probe, "true"], capture_output=True, check=False).returncode != 0:
+        print("machine: root may not mount here")
+        sys.exit(77)
+    os.environ["OWN_RUN"] = "1"
+    os.execvp(probe[0], [*probe, sys.executable, *argv])
+
+
+def main():
+    global PLACE
+    group, pattern = sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else ""
+    random.seed(int(os.environ.get("SEED", "1")))
+    if os.geteuid() == 0 and group != "user" and "OWN_RUN" not in os.environ:
+        own_run(sys.argv)
+    uid = NOBODY if os.geteuid() == 0 and group == "user" else os.geteuid()
+    PLACE = Place(uid)
+    for words in [""] + [mode for mode, _, _ in FAILURES] + [mode for _, mode, _ in STEPS] + \
+            ["flood-console", "hang-exec-process", "hang-kill"]:
+        PLACE.program(words)
+    try:
+        failed = as_user(group, pattern, uid) if uid != os.geteuid() else \
+            run_tests(group, pattern, uid)
+    finally:
+        shutil.rmtree(PLACE.dir, ignore_errors=True)
+    return 1 if failed else 0
+
+
+sys.exit(main())
