@@ -278,6 +278,11 @@ void container_create(struct container_table *table, struct rpc_call *call,
 	c->next = table->containers;
 	table->containers = c;
 	table->count++;
+	r = guest_disks_rescan(table->sysfs_fd, &err);
+	if (r < 0) {
+		end_create(c, r, err.msg);
+		return;
+	}
 	r = loop_timer(table->loop, CONTAINER_DISK_TIMEOUT_MS, on_create_timeout, c, &c->timer);
 	try_create(c, r < 0);
 }

@@ -34,7 +34,9 @@ int cli_ps_main(int argc, char **argv)
 		if (process->info)
 			(void)text_quote(&text, (struct bytes){ process->info->value.data,
 								process->info->value.len });
-		(void)printf("%7u %.*s\n", process->pid, (int)text.len, (const char *)text.at);
+		(void)printf("%7u ", process->pid);
+		(void)fwrite(text.at ? text.at : (const uint8_t *)"", 1, text.len, stdout);
+		(void)putchar('\n');
 	}
 	if (response)
 		task__pids_response__free_unpacked(response, NULL);

@@ -197,15 +197,9 @@ int session_open(struct session *session, struct client *client, const char *id,
 	return r;
 }
 
-struct called {
-	bool done;
-	int num;
-	char text[RPC_MESSAGE_MAX + 1];
-};
-
 static void on_called(void *data, const struct rpc_reply *reply)
 {
-	struct called *called = data;
+	struct session_called *called = data;
 
 	called->done = true;
 	called->num = reply->num == -EREMOTEIO ? rpc_status_errno(reply->code) : reply->num;
@@ -216,7 +210,7 @@ static void on_called(void *data, const struct rpc_reply *reply)
 }
 
 /* What it said, whole: the guest's console may follow the first line. */
-static int report(const struct called *called, struct err *err)
+static int report(const struct session_called *called, struct err *err)
 {
 	const char *rest = strchr(called->text, '\n');
 	size_t first = rest ? (size_t)(rest - called->text) : strlen(called->text);
@@ -229,23 +223,21 @@ static int report(const struct called *called, struct err *err)
 int session_call(struct session *session, const char *method, const ProtobufCMessage *request,
 		 struct err *err)
 {
-	struct called called = { 0 };
+	struct session_called *called = &session->called;
 	int r;
 
+	called->done = false;
 	r = rpc_conn_call(session->client->conn, CLIENT_TASK, method, 0, request, on_called,
-			  &called);
+			  called);
 	if (r < 0)
 		return err_num(err, r, "ask the pod's shim");
-	while (!called.done && !session->interrupted)
+	while (!called->done && !session->interrupted)
 		if (loop_step(session->client->loop, -1) < 0)
 			break;
 	clear_progress(session);
-	if (!called.done) {
-		/* its answer has nowhere to go */
-		session->client->conn = rpc_conn_free(session->client->conn);
+	if (!called->done)
 		return err_set(err, -EINTR, "ended by signal %d", session->interrupted);
-	}
-	return called.num < 0 ? report(&called, err) : 0;
+	return called->num < 0 ? report(called, err) : 0;
 }
 
 static void on_over(void *data, struct pump *pump)
@@ -315,7 +307,7 @@ static void on_waited(void *data, const struct rpc_reply *reply)
 {
 	struct session *session = data;
 	Task__WaitResponse *response = NULL;
-	struct called called = { 0 };
+	struct session_called called = { 0 };
 
 	session->has_ended = true;
 	if (reply->num == 0)
@@ -336,6 +328,14 @@ static bool is_over(const struct session *session)
 				      (session->out_fd < 0 && session->err_fd < 0));
 }
 
+/* Once the shim has opened the FIFOs nobody needs their names: a client that is killed leaves none. */
+static void remove_names(struct session *session)
+{
+	if (session->dir[0] && session->client->pod_fd >= 0)
+		(void)file_remove_tree(session->client->pod_fd, session->dir, NULL);
+	session->dir[0] = '\0';
+}
+
 int session_run(struct session *session, uint32_t *ret_status, struct err *err)
 {
 	Task__StartRequest start = TASK__START_REQUEST__INIT;
@@ -349,6 +349,7 @@ int session_run(struct session *session, uint32_t *ret_status, struct err *err)
 	r = start_pumps(session, err);
 	if (r < 0)
 		return r;
+	remove_names(session);
 	send_resize(session);
 	r = session_call(session, "Start", &start.base, err);
 	if (r < 0 || session->opts.detach)
@@ -392,6 +393,5 @@ void session_done(struct session *session)
 	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
 		if (fds[i] >= 0)
 			(void)close(fds[i]);
-	if (session->dir[0] && session->client->pod_fd >= 0)
-		(void)file_remove_tree(session->client->pod_fd, session->dir, NULL);
+	remove_names(session);
 }

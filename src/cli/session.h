@@ -25,6 +25,13 @@ struct session_opts {
 	bool detach;		/* no streams at all */
 };
 
+/* What a call came to; it may be answered when nobody waits any more. */
+struct session_called {
+	bool done;
+	int num;
+	char text[RPC_MESSAGE_MAX + 1];
+};
+
 struct session {
 	struct client *client;
 	const char *id, *exec_id;
@@ -43,6 +50,7 @@ struct session {
 	uint32_t status;
 	int start_num;			/* what Start said: 0, or a negative errno */
 	struct err *failure;
+	struct session_called called;
 };
 
 int session_open(struct session *session, struct client *client, const char *id,

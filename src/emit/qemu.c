@@ -60,16 +60,12 @@ static bool emit_is_word(const char *text)
 static int emit_check(const struct layout *layout)
 {
 	if (layout->vcpus == 0 || layout->memory_mib == 0 || layout->accel > LAYOUT_KVM ||
-	    layout->device_count > LAYOUT_DEVICES_MAX || layout->disk_count > LAYOUT_DISKS_MAX ||
-	    layout->port_count > LAYOUT_PORTS_MAX)
+	    layout->device_count > LAYOUT_DEVICES_MAX || layout->port_count > LAYOUT_PORTS_MAX)
 		return -EINVAL;
 	for (size_t i = 0; i < layout->device_count; i++) {
 		if (layout->devices[i].slot < 1 || layout->devices[i].slot > 30 ||
-		    (i && layout->devices[i].slot <= layout->devices[i - 1].slot))
-			return -EINVAL;
-	}
-	for (size_t i = 0; i < layout->disk_count; i++) {
-		if (layout->disks[i].role >= LAYOUT_ROLES || !emit_is_word(layout->disks[i].serial))
+		    (i && layout->devices[i].slot <= layout->devices[i - 1].slot) ||
+		    layout->devices[i].role >= LAYOUT_ROLES)
 			return -EINVAL;
 	}
 	for (size_t i = 0; i < layout->port_count; i++) {
@@ -81,13 +77,21 @@ static int emit_check(const struct layout *layout)
 	return 0;
 }
 
+static bool emit_has_disk(const struct layout *layout, enum layout_role role)
+{
+	for (size_t i = 0; i < layout->device_count; i++)
+		if (layout->devices[i].kind == LAYOUT_BLOCK && layout->devices[i].role == role)
+			return true;
+	return false;
+}
+
 static bool emit_uses(const struct layout *layout, enum layout_role role)
 {
 	switch (role) {
 	case LAYOUT_ROLE_KVM:
 		return layout->accel == LAYOUT_KVM;
 	case LAYOUT_ROLE_BASE:
-		return layout->disk_count > 0;
+		return emit_has_disk(layout, role);
 	case LAYOUT_ROLE_AGENT:
 		return layout->port_count > 0;
 	case LAYOUT_ROLE_KERNEL:
@@ -115,12 +119,12 @@ static void emit_device(struct emit_args *args, const struct layout *layout,
 		     "virtio-scsi-pci,id=scsi,bus=pcie.0,addr=%02x.0,"
 		     "disable-legacy=on,num_queues=1",
 		     device->slot);
-		for (size_t i = 0; i < layout->disk_count; i++)
-			EMIT(args, "-device",
-			     "scsi-hd,id=disk%u,bus=scsi.0,channel=0,scsi-id=0,lun=%u,"
-			     "drive=disk%u,serial=%s",
-			     layout->disks[i].lun, layout->disks[i].lun, layout->disks[i].lun,
-			     layout->disks[i].serial);
+		break;
+	case LAYOUT_BLOCK:
+		EMIT(args, "-device",
+		     "virtio-blk-pci,id=block%u,bus=pcie.0,addr=%02x.0,"
+		     "disable-legacy=on,num-queues=1,drive=block%u",
+		     device->slot, device->slot, device->slot);
 		break;
 	case LAYOUT_SERIAL:
 		/* The guest makes two queues for each port there could be: not for 31. */
@@ -152,18 +156,20 @@ static void emit_backends(struct emit_args *args, const struct layout *layout)
 	} else {
 		EMIT(args, "-accel", "tcg");
 	}
-	for (size_t i = 0; i < layout->disk_count; i++)
-		emit_set(args, layout->disks[i].role);
+	for (size_t i = 0; i < layout->device_count; i++)
+		if (layout->devices[i].kind == LAYOUT_BLOCK)
+			emit_set(args, layout->devices[i].role);
 	if (layout->accel == LAYOUT_KVM)
 		emit_set(args, LAYOUT_ROLE_KVM);
 	EMIT(args, "-append", "%s", layout->cmdline);
 	EMIT(args, "-bios", "/proc/self/fd/%d", emit_target(LAYOUT_ROLE_FIRMWARE));
-	for (size_t i = 0; i < layout->disk_count; i++)
-		EMIT(args, "-blockdev",
-		     "driver=raw,node-name=disk%u,read-only=on,auto-read-only=off,"
-		     "file.driver=file,file.filename=/dev/fdset/%d,file.read-only=on,"
-		     "file.auto-read-only=off,file.locking=off",
-		     layout->disks[i].lun, emit_target(layout->disks[i].role));
+	for (size_t i = 0; i < layout->device_count; i++)
+		if (layout->devices[i].kind == LAYOUT_BLOCK)
+			EMIT(args, "-blockdev",
+			     "driver=raw,node-name=block%u,read-only=on,auto-read-only=off,"
+			     "file.driver=file,file.filename=/dev/fdset/%d,file.read-only=on,"
+			     "file.auto-read-only=off,file.locking=off",
+			     layout->devices[i].slot, emit_target(layout->devices[i].role));
 	EMIT(args, "-chardev", "socket,id=console,fd=%d", emit_target(LAYOUT_ROLE_CONSOLE));
 	for (size_t i = 0; i < layout->port_count; i++)
 		EMIT(args, "-chardev", "socket,id=port%u,fd=%d", layout->ports[i].number,

@@ -13,16 +13,13 @@
 
 enum {
 	LAYOUT_DEVICES_MAX = 8,
-	LAYOUT_DISKS_MAX = 4, /* there when the VM starts; others are added later */
 	LAYOUT_PORTS_MAX = 4,
 	LAYOUT_CMDLINE_MAX = 1023,
 	LAYOUT_NAME_MAX = 31,
-	LAYOUT_LUN_BASE = 0, /* the base image's; the containers' layers follow */
-	LAYOUT_LUN_FIRST = 1,
+	LAYOUT_LUN_FIRST = 1, /* of the layers, added once the guest is up */
 	LAYOUT_LUN_LAST = 255, /* above, the guest would need another way of addressing */
 };
 
-#define LAYOUT_BASE_SERIAL "base"
 #define LAYOUT_AGENT_PORT "casemate.agent"
 
 enum layout_accel {
@@ -33,7 +30,8 @@ enum layout_accel {
 /* What the VM is made of, each a PCI function on the root bus. */
 enum layout_kind {
 	LAYOUT_SERIAL, /* virtio-serial: the ports */
-	LAYOUT_SCSI,   /* virtio-scsi: the disks, one LUN each */
+	LAYOUT_SCSI,   /* virtio-scsi: one LUN for each layer, none at the start */
+	LAYOUT_BLOCK,  /* virtio-blk: a disk that is there from the start, of a role */
 	LAYOUT_RNG,    /* virtio-rng */
 };
 
@@ -52,12 +50,7 @@ enum layout_role {
 struct layout_device {
 	enum layout_kind kind;
 	uint8_t slot; /* 1 to 30 on bus 0; function 0 */
-};
-
-struct layout_disk {
-	enum layout_role role;
-	uint16_t lun; /* of target 0 on the LAYOUT_SCSI device */
-	char serial[LAYOUT_NAME_MAX + 1];
+	enum layout_role role; /* LAYOUT_BLOCK only */
 };
 
 struct layout_port {
@@ -73,8 +66,6 @@ struct layout {
 	char cmdline[LAYOUT_CMDLINE_MAX + 1]; /* a function of guest image and accel-free settings */
 	struct layout_device devices[LAYOUT_DEVICES_MAX];
 	size_t device_count;
-	struct layout_disk disks[LAYOUT_DISKS_MAX];
-	size_t disk_count;
 	struct layout_port ports[LAYOUT_PORTS_MAX];
 	size_t port_count;
 };

@@ -28,6 +28,7 @@ struct pod_creation {
 	int fds[POD_MAX_LAYERS];
 	size_t fd_count;
 	unsigned int attaching;		/* disks under way */
+	struct loop_source *deadline;	/* for them */
 	bool failed;
 	struct pod_result result;	/* what to say once none is under way */
 	char *text;
@@ -38,6 +39,7 @@ static void creation_free(struct pod_creation *creation)
 	const char *const texts[] = { creation->io.in, creation->io.out, creation->io.err };
 
 	(void)pod_prepare_free(creation->prepare);
+	(void)loop_source_free(creation->deadline);
 	for (size_t i = 0; i < creation->fd_count; i++)
 		(void)close(creation->fds[i]);
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
@@ -97,6 +99,8 @@ static void creation_end(struct pod_creation *creation)
 	free(text);
 	if (result.num < 0)
 		pod_settle(pod);
+	else if (container->first.abandoned)
+		pod_abandon(&container->first);
 }
 
 void pod_creation_fail(struct pod_creation *creation, const struct pod_result *result)
@@ -126,11 +130,15 @@ static void agent_created(void *data, const struct rpc_reply *reply)
 	char step[POD_ID_MAX + 32];
 
 	free(call);
-	if (!process || !process->container->creation)
+	if (!process || !process->container->creation || reply->num == -EPIPE)
 		return;
 	container = process->container;
 	if (reply->num < 0) {
 		(void)snprintf(step, sizeof(step), "create container '%s'", container->id);
+		if (reply->num == -ETIMEDOUT && container->pod->container_count == 1) {
+			pod_late(container->pod, step, "create");
+			return;
+		}
 		pod_reply_err(reply, step, &err);
 		fail(container->creation, &err);
 		return;
@@ -145,7 +153,7 @@ static void ask_agent(struct pod_creation *creation)
 {
 	Agent__CreateContainerRequest request = AGENT__CREATE_CONTAINER_REQUEST__INIT;
 	struct pod_container *container = creation->container;
-	char serials[POD_MAX_LAYERS][16], *at[POD_MAX_LAYERS];
+	char serials[POD_MAX_LAYERS][16], *at[POD_MAX_LAYERS], hostname[64];
 
 	for (size_t i = 0; i < container->lun_count; i++) {
 		(void)snprintf(serials[i], sizeof(serials[i]), "layer%u", container->luns[i]);
@@ -156,9 +164,18 @@ static void ask_agent(struct pod_creation *creation)
 	request.spec = container->prepared->spec;
 	request.serials = at;
 	request.n_serials = container->lun_count;
-	request.pod = container->pod->name;
+	/* the default host name, and Linux has no longer ones */
+	(void)snprintf(hostname, sizeof(hostname), "%.63s", container->pod->name);
+	request.pod = hostname;
 	pod_call_agent(&container->first, "CreateContainer", &request.base, agent_created, NULL,
 		       NULL);
+}
+
+static void attach_late(void *data)
+{
+	struct pod_creation *creation = data;
+
+	pod_late(creation->container->pod, "give the layers to the VM", "disks");
 }
 
 static void lun_added(void *data, int num, const char *text)
@@ -167,6 +184,8 @@ static void lun_added(void *data, int num, const char *text)
 	struct err err = { 0 };
 
 	creation->attaching--;
+	if (num == -EPIPE && !creation->failed)
+		return;		/* the VM's end follows, and says why */
 	if (num < 0 && !creation->failed) {
 		err_coded(&err, ERR_HOST, num, "give a layer to the VM: %s", text ? text : "");
 		fail(creation, &err);
@@ -174,6 +193,7 @@ static void lun_added(void *data, int num, const char *text)
 	}
 	if (creation->attaching > 0)
 		return;
+	creation->deadline = loop_source_free(creation->deadline);
 	if (creation->failed)
 		creation_end(creation);
 	else
@@ -233,7 +253,9 @@ static int attach_layer(struct pod_creation *creation, size_t layer, struct err 
 
 static void attach(struct pod_creation *creation)
 {
+	struct pod *pod = creation->container->pod;
 	struct err err = { 0 };
+	int r;
 
 	for (size_t i = 0; i < creation->container->prepared->n_layers; i++) {
 		if (attach_layer(creation, i, &err) < 0) {
@@ -241,8 +263,16 @@ static void attach(struct pod_creation *creation)
 			return;
 		}
 	}
-	if (creation->attaching == 0)
+	if (creation->attaching == 0) {
 		ask_agent(creation);
+		return;
+	}
+	r = loop_timer(pod->opts.loop, pod->vm->start_timeout_ms, attach_late, creation,
+		       &creation->deadline);
+	if (r < 0) {
+		err_num(&err, r, "set the deadline");
+		fail(creation, &err);
+	}
 }
 
 static void booted(void *data, const struct pod_result *result)
@@ -395,7 +425,8 @@ static struct pod_creation *creation_new(struct pod *pod, const struct pod_creat
 	(void)snprintf(container->id, sizeof(container->id), "%s", create->id);
 	pod_process_init(&container->first, container, "");
 	container->first.terminal = create->io.terminal;
-	container->first.owner = create->request->detach ? NULL : create->owner;
+	container->first.owner = create->owner;
+	container->first.detached = create->request->detach;
 	(void)state_process_next(PROCESS_NONE, PROCESS_CREATE, &container->first.state);
 	if (pod->state == POD_NEW) {
 		pod->first_owner = container->first.owner;

@@ -49,6 +49,7 @@ struct pod *pod_free(struct pod *pod)
 	if (!pod)
 		return NULL;
 	(void)loop_source_free(pod->deadline);
+	(void)loop_source_free(pod->losing);
 	(void)loop_source_free(pod->ending);
 	(void)rpc_conn_free(pod->agent);
 	(void)vmm_free(pod->vmm);
@@ -168,6 +169,17 @@ int pod_reply_err(const struct rpc_reply *reply, const char *step, struct err *e
 	return err_coded(err, ERR_GUEST_GONE, reply->num, "%s: the guest has ended", step);
 }
 
+/* These take as long as the process does; all others are answered at once, or never. */
+static uint32_t call_timeout_ms(const struct pod *pod, const char *method)
+{
+	static const char *const patient[] = { "WaitProcess", "ReadOutput", "WriteInput" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(patient); i++)
+		if (strcmp(method, patient[i]) == 0)
+			return 0;
+	return pod->vm->start_timeout_ms;
+}
+
 void pod_call_agent(struct pod_process *process, const char *method,
 		    const ProtobufCMessage *request, rpc_reply_fn *answered, pod_done_fn *done,
 		    void *data)
@@ -190,7 +202,8 @@ void pod_call_agent(struct pod_process *process, const char *method,
 		answered(call, &gone);
 		return;
 	}
-	r = rpc_conn_call(pod->agent, POD_AGENT, method, 0, request, answered, call);
+	r = rpc_conn_call(pod->agent, POD_AGENT, method, call_timeout_ms(pod, method), request,
+			  answered, call);
 	if (r < 0) {
 		gone.num = r;
 		answered(call, &gone);
@@ -262,7 +275,7 @@ int pod_describe(struct pod *pod, Casemate__DescribeResponse *ret)
 	ret->pod = pod->name;
 	ret->guest_kernel = pod->kernel;
 	ret->shim_pid = getpid();
-	ret->qemu_pid = vmm_pid(pod->vmm);
+	ret->qemu_pid = pod->vmm ? vmm_pid(pod->vmm) : 0;
 	ret->qemu_uid = pod->uid;
 	if (pod->vm) {
 		memcpy(&ret->accel, &(const char *){ pod->vm->kvm ? "kvm" : "tcg" },

@@ -133,7 +133,7 @@ int pod_describe(struct pod *pod, Casemate__DescribeResponse *ret);
 void pod_describe_done(Casemate__DescribeResponse *ret);
 
 /*
- * Ends what owner asked for and did not detach. True if that is the pod's first container: then
+ * Ends and removes what owner asked for and did not detach, which is not before the start. True if that is the pod's first container: then
  * the pod ends with it, and nobody will want its remains.
  */
 bool pod_owner_gone(struct pod *pod, const void *owner);

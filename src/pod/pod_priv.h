@@ -64,7 +64,9 @@ struct pod_process {
 	char exec_id[POD_ID_MAX + 1];
 	enum process_state state;
 	bool terminal;
-	const void *owner;		/* NULL: outlives whoever asked */
+	const void *owner;		/* whoever asked; NULL: it outlives him */
+	bool detached;			/* it does from its start on */
+	bool abandoned;			/* its owner has gone: it goes as soon as it can */
 	struct pod_waiter *waiters;
 	uint32_t status;
 	uint32_t pid;
@@ -113,11 +115,12 @@ struct pod {
 	struct vmm *vmm;
 	struct rpc_conn *agent;
 	struct loop_source *deadline;
+	struct loop_source *losing;	/* the port has closed: why is still to be seen */
 	struct loop_source *ending;
 	bool qemu_gone;
 	pod_done_fn *boot_done;		/* of the one create that boots */
 	void *boot_data;
-	const void *first_owner;	/* of the first container; NULL: it is detached */
+	const void *first_owner;	/* of the first container; NULL: detached, and started */
 	bool removable;
 	struct pod_container *containers;
 	size_t container_count;
@@ -157,6 +160,8 @@ struct pod_prepare *pod_prepare_free(struct pod_prepare *prepare);	/* kills the 
 void pod_boot(struct pod *pod, Casemate__Vm *vm, const int *fds, size_t fd_count,
 	      pod_done_fn *done, void *data);
 void pod_vm_lost(struct pod *pod, const char *why);
+/* The deadline for step has passed: the VM is of no more use. */
+void pod_late(struct pod *pod, const char *step, const char *phase);
 
 /* create.c */
 void pod_creation_fail(struct pod_creation *creation, const struct pod_result *result);
@@ -169,7 +174,12 @@ void pod_process_init(struct pod_process *process, struct pod_container *contain
 void pod_process_done(struct pod_process *process);
 void pod_process_ended(struct pod_process *process, uint32_t status, int64_t exited_ns);
 struct pod_process *pod_find_number(struct pod *pod, uint64_t number);
-/* Calls the agent; answered is given a struct pod_call that it frees. */
+/* Its owner is gone: ends or removes it if its state allows. Called again when that changes. */
+void pod_abandon(struct pod_process *process);
+/*
+ * Calls the agent; answered is given a struct pod_call that it frees. With -EPIPE the end of the
+ * VM follows, or has come: pod_vm_lost() says why.
+ */
 void pod_call_agent(struct pod_process *process, const char *method,
 		    const ProtobufCMessage *request, rpc_reply_fn *answered, pod_done_fn *done,
 		    void *data);

@@ -85,6 +85,47 @@ static int may(struct pod_process *process, enum process_event event, const char
 	return 0;
 }
 
+static void nobody_asked(void *data, const struct pod_result *result)
+{
+	(void)data;
+	(void)result;
+}
+
+void pod_abandon(struct pod_process *process)
+{
+	struct pod_container *container = process->container;
+
+	process->abandoned = true;
+	process->owner = NULL;
+	switch (process->state) {
+	case PROCESS_RUNNING:
+		pod_kill(container->pod, container->id, process->exec_id, SIGKILL,
+			 !process->exec_id[0], NULL, NULL);
+		break;
+	case PROCESS_CREATED:
+	case PROCESS_STOPPED:
+		pod_delete(container->pod, container->id, process->exec_id, nobody_asked, NULL);
+		break;
+	case PROCESS_NONE:
+	case PROCESS_CREATING:
+	case PROCESS_STARTING:
+		break;
+	}
+}
+
+static int add_waiter(struct pod_process *process, pod_done_fn *done, void *data)
+{
+	struct pod_waiter *waiter = calloc(1, sizeof(*waiter)), **at;
+
+	if (!waiter)
+		return -ENOMEM;
+	*waiter = (struct pod_waiter){ NULL, done, data };
+	for (at = &process->waiters; *at; at = &(*at)->next)
+		;
+	*at = waiter;
+	return 0;
+}
+
 static void call_done(struct pod_call *call, const struct rpc_reply *reply, const char *step)
 {
 	struct err err = { 0 };
@@ -106,7 +147,7 @@ static void wait_answered(void *data, const struct rpc_reply *reply)
 	Agent__WaitResponse *response;
 
 	free(call);
-	if (!process || pod->state == POD_ENDED)
+	if (!process || pod->state == POD_ENDED || reply->num == -EPIPE)
 		return;
 	response = reply->num == 0 ? agent__wait_response__unpack(NULL, reply->payload.len,
 								  reply->payload.at) :
@@ -117,7 +158,47 @@ static void wait_answered(void *data, const struct rpc_reply *reply)
 	}
 	pod_process_ended(process, response->status & 0xff, response->exited_at_ns);
 	agent__wait_response__free_unpacked(response, NULL);
+	if (process->abandoned)
+		pod_abandon(process);
 	pod_settle(pod);
+}
+
+static void start_failed(struct pod_call *call, struct pod_process *process,
+			 const struct rpc_reply *reply)
+{
+	static const char step[] = "start the container's process";
+	struct pod *pod = call->pod;
+
+	/* The VM's end is told to all who wait, and says why. */
+	if (reply->num == -EPIPE && add_waiter(process, call->done, call->data) == 0) {
+		free(call);
+		return;
+	}
+	if (reply->num == -ETIMEDOUT && pod->container_count == 1 && !process->exec_id[0] &&
+	    add_waiter(process, call->done, call->data) == 0) {
+		free(call);
+		pod_late(pod, step, "start");
+		return;
+	}
+	(void)state_process_next(process->state, PROCESS_FAIL, &process->state);
+	process->status = reply->code == 5 ? 127 : 126;
+	process->exited_ns = host_realtime_ns();
+	pod_stream_close(process);
+	call_done(call, reply, step);
+	if (process->abandoned)
+		pod_abandon(process);
+}
+
+/* From here on it does not need who asked for it, if it was to be so. */
+static void detach(struct pod_process *process)
+{
+	struct pod *pod = process->container->pod;
+
+	if (!process->detached)
+		return;
+	if (pod->first_owner == process->owner && !process->exec_id[0])
+		pod->first_owner = NULL;
+	process->owner = NULL;
 }
 
 static void start_answered(void *data, const struct rpc_reply *reply)
@@ -128,15 +209,13 @@ static void start_answered(void *data, const struct rpc_reply *reply)
 	Agent__ProcessRef request = AGENT__PROCESS_REF__INIT;
 	Agent__StartResponse *response;
 
-	if (!process || reply->num < 0) {
-		if (process && process->state == PROCESS_STARTING) {
-			(void)state_process_next(process->state, PROCESS_FAIL, &process->state);
-			process->status = reply->code == 5 ? 127 : 126;
-			process->exited_ns = host_realtime_ns();
-			pod_stream_close(process);
-		}
-		call_done(call, reply->num < 0 ? reply : &(struct rpc_reply){ .num = -EPIPE },
+	if (!process || process->state != PROCESS_STARTING) {
+		call_done(call, &(struct rpc_reply){ .num = -EPIPE },
 			  "start the container's process");
+		return;
+	}
+	if (reply->num < 0) {
+		start_failed(call, process, reply);
 		return;
 	}
 	response = agent__start_response__unpack(NULL, reply->payload.len, reply->payload.at);
@@ -150,6 +229,10 @@ static void start_answered(void *data, const struct rpc_reply *reply)
 	request.id = process->container->id;
 	request.exec_id = process->exec_id;
 	pod_call_agent(process, "WaitProcess", &request.base, wait_answered, NULL, NULL);
+	if (process->abandoned)
+		pod_abandon(process);
+	else
+		detach(process);
 	call->done(call->data, &result);
 	free(call);
 }
@@ -169,6 +252,9 @@ void pod_start(struct pod *pod, const char *id, const char *exec_id, pod_done_fn
 		return;
 	}
 	(void)state_process_next(process->state, PROCESS_START, &process->state);
+	/* closed before the start it is /dev/null to the process, and not a pipe that ends */
+	if (process->in.fd < 0)
+		pod_stream_close_input(process);
 	request.id = process->container->id;
 	request.exec_id = process->exec_id;
 	pod_call_agent(process, "StartProcess", &request.base, start_answered, done, data);
@@ -177,7 +263,6 @@ void pod_start(struct pod *pod, const char *id, const char *exec_id, pod_done_fn
 void pod_wait(struct pod *pod, const char *id, const char *exec_id, pod_done_fn *done, void *data)
 {
 	struct pod_process *process = pod_find_process(pod, id, exec_id);
-	struct pod_waiter *waiter, **at;
 	struct err err = { 0 };
 
 	if (process && process->state == PROCESS_STOPPED) {
@@ -185,19 +270,12 @@ void pod_wait(struct pod *pod, const char *id, const char *exec_id, pod_done_fn 
 						 .exited_ns = process->exited_ns });
 		return;
 	}
-	waiter = process ? calloc(1, sizeof(*waiter)) : NULL;
-	if (!waiter) {
-		if (process)
-			err_num(&err, -ENOMEM, "wait for '%s'", id);
-		else
-			not_there("wait for", id, exec_id, &err);
+	if (!process)
+		not_there("wait for", id, exec_id, &err);
+	else if (add_waiter(process, done, data) < 0)
+		err_num(&err, -ENOMEM, "wait for '%s'", id);
+	if (err.num < 0)
 		pod_done_err(done, data, &err);
-		return;
-	}
-	*waiter = (struct pod_waiter){ NULL, done, data };
-	for (at = &process->waiters; *at; at = &(*at)->next)
-		;
-	*at = waiter;
 }
 
 static void signal_answered(void *data, const struct rpc_reply *reply)
@@ -318,6 +396,8 @@ static void exec_answered(void *data, const struct rpc_reply *reply)
 	else if (process)
 		(void)state_process_next(process->state, PROCESS_MADE, &process->state);
 	call_done(call, reply, "make the process");
+	if (process && reply->num >= 0 && process->abandoned)
+		pod_abandon(process);
 }
 
 void pod_exec(struct pod *pod, const struct pod_exec *exec, pod_done_fn *done, void *data)
@@ -343,7 +423,8 @@ void pod_exec(struct pod *pod, const struct pod_exec *exec, pod_done_fn *done, v
 	}
 	pod_process_init(process, container, exec->exec_id);
 	process->terminal = exec->io.terminal;
-	process->owner = is_given(exec->io.in) || is_given(exec->io.out) ? exec->owner : NULL;
+	process->owner = exec->owner;
+	process->detached = !is_given(exec->io.in) && !is_given(exec->io.out);
 	(void)state_process_next(PROCESS_NONE, PROCESS_CREATE, &process->state);
 	process->next = container->execs;
 	container->execs = process;

@@ -17,6 +17,7 @@
 #include "sys/sock.h"
 
 static void out_pull(struct pod_out *out);
+static void out_ready(void *data, uint32_t events);
 
 static void out_close(struct pod_out *out)
 {
@@ -50,6 +51,20 @@ static bool out_flush(struct pod_out *out)
 	return true;
 }
 
+/*
+ * Has out_ready() called when fd takes more. Only for so long is it watched: a FIFO whose other
+ * end is closed would wake us again and again.
+ */
+static int out_wait(struct pod_out *out)
+{
+	struct loop *loop = out->process->container->pod->opts.loop;
+	int r = out->source ? 0 : loop_add(loop, out->fd, EPOLLOUT, out_ready, out, &out->source);
+
+	if (r < 0)
+		out_close(out);
+	return r;
+}
+
 /* All that was read is written on: asks for more, or lets the reader see the end. */
 static void out_next(struct pod_out *out)
 {
@@ -70,7 +85,7 @@ static void out_ready(void *data, uint32_t events)
 	(void)events;
 	if (!out_flush(out))
 		return;
-	(void)loop_set(out->source, 0);
+	out->source = loop_source_free(out->source);
 	out_next(out);
 }
 
@@ -81,11 +96,8 @@ static void out_arrived(struct pod_out *out, const Agent__ReadResponse *response
 		out->eof = true;
 	if (response->eof)
 		out->eof = true;
-	if (!out_flush(out)) {
-		(void)loop_set(out->source, EPOLLOUT);
-		return;
-	}
-	out_next(out);
+	if (out_flush(out) || out_wait(out) < 0)
+		out_next(out);
 }
 
 static void out_read_answered(struct pod_call *call, const struct rpc_reply *reply,
@@ -105,8 +117,11 @@ static void out_read_answered(struct pod_call *call, const struct rpc_reply *rep
 				     NULL;
 	if (response && response->data.len <= POD_STREAM_READ) {
 		out_arrived(out, response);
+	} else if (reply->num == 0) {
+		pod_vm_lost(process->container->pod,
+			    "the guest's agent broke the protocol: more output than was asked for");
 	} else {
-		/* The guest is gone, or broke its word: what is held is still written on. */
+		/* The guest is gone: what is held is still written on. */
 		out->eof = true;
 		if (out->pending.len == 0)
 			out_next(out);
@@ -167,6 +182,17 @@ void pod_stream_close_input(struct pod_process *process)
 	pod_call_agent(process, "CloseInput", &request.base, input_closed, NULL, NULL);
 }
 
+static void in_ready(void *data, uint32_t events);
+
+/* Watched only while input is wanted: one that has ended would wake us again and again. */
+static void in_wait(struct pod_in *in)
+{
+	struct loop *loop = in->process->container->pod->opts.loop;
+
+	if (loop_add(loop, in->fd, EPOLLIN, in_ready, in, &in->source) < 0)
+		pod_stream_close_input(in->process);
+}
+
 static void input_written(void *data, const struct rpc_reply *reply)
 {
 	struct pod_call *call = data;
@@ -179,7 +205,7 @@ static void input_written(void *data, const struct rpc_reply *reply)
 	if (reply->num < 0 || process->in.fd < 0)
 		pod_stream_close_input(process);
 	else
-		(void)loop_set(process->in.source, EPOLLIN);
+		in_wait(&process->in);
 }
 
 static void in_ready(void *data, uint32_t events)
@@ -197,7 +223,7 @@ static void in_ready(void *data, uint32_t events)
 		pod_stream_close_input(in->process);
 		return;
 	}
-	(void)loop_set(in->source, 0);
+	in->source = loop_source_free(in->source);
 	in->busy = true;
 	request.id = in->process->container->id;
 	request.exec_id = in->process->exec_id;
@@ -208,22 +234,17 @@ static void in_ready(void *data, uint32_t events)
 
 static int open_out(struct pod_out *out, const char *path, struct err *err)
 {
-	struct loop *loop = out->process->container->pod->opts.loop;
 	int r;
 
 	if (!path || !path[0])
 		return 0;
 	r = pipe_open_write(path, &out->fd, err);
-	if (r < 0)
-		return err_wrap(err, r, "connect the output");
-	r = loop_add(loop, out->fd, 0, out_ready, out, &out->source);
-	return r < 0 ? err_num(err, r, "watch '%s'", path) : 0;
+	return r < 0 ? err_wrap(err, r, "connect the output") : 0;
 }
 
 int pod_stream_open(struct pod_process *process, const struct pod_io *io, struct logfile *log,
 		    struct err *err)
 {
-	struct loop *loop = process->container->pod->opts.loop;
 	int r;
 
 	process->out[0].log = log;
@@ -237,10 +258,7 @@ int pod_stream_open(struct pod_process *process, const struct pod_io *io, struct
 	if (!io->in || !io->in[0])
 		return 0;
 	r = pipe_open_read(io->in, &process->in.fd, err);
-	if (r < 0)
-		return err_wrap(err, r, "connect the input");
-	r = loop_add(loop, process->in.fd, 0, in_ready, &process->in, &process->in.source);
-	return r < 0 ? err_num(err, r, "watch '%s'", io->in) : 0;
+	return r < 0 ? err_wrap(err, r, "connect the input") : 0;
 }
 
 bool pod_stream_is_drained(const struct pod_process *process)
@@ -258,8 +276,8 @@ void pod_stream_start(struct pod_process *process)
 	out_pull(&process->out[0]);
 	if (!process->terminal)
 		out_pull(&process->out[1]);
-	if (process->in.source)
-		(void)loop_set(process->in.source, EPOLLIN);
+	if (process->in.fd >= 0)
+		in_wait(&process->in);
 	else
 		pod_stream_close_input(process);
 }

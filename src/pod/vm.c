@@ -7,7 +7,6 @@
  * is in the middle of using the pod.
  */
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -23,6 +22,7 @@ enum {
 	CONSOLE_LINES = 12,
 	SPAWN_FDS = 16,
 	LOCK_TARGET = 31,		/* QEMU holds it open and knows nothing of it */
+	LOSING_MS = 200,		/* between the port's end and QEMU's, if it is QEMU's */
 };
 
 static void tell_end(void *data)
@@ -82,6 +82,7 @@ void pod_vm_lost(struct pod *pod, const char *why)
 	(void)state_pod_next(pod->state, POD_GONE, &pod->state);
 	if (why)
 		set_why(pod, why);
+	pod->losing = loop_source_free(pod->losing);
 	pod->agent = NULL;
 	(void)rpc_conn_free(agent);
 	if (pod->vmm)
@@ -100,6 +101,15 @@ void pod_vm_lost(struct pod *pod, const char *why)
 		pod_process_ended(&container->first, 137, host_realtime_ns());
 	}
 	schedule_end(pod);
+}
+
+void pod_late(struct pod *pod, const char *step, const char *phase)
+{
+	char why[256];
+
+	(void)snprintf(why, sizeof(why), "%s: no answer in %u s (phase: %s)", step,
+		       pod->vm->start_timeout_ms / 1000, phase);
+	pod_vm_lost(pod, why);
 }
 
 static void vm_exited(void *data, int status)
@@ -131,12 +141,30 @@ static void vm_event(void *data, const struct vmm_event *event)
 
 static const struct vmm_events events = { .on_event = vm_event, .on_exit = vm_exited };
 
+static void agent_lost(void *data)
+{
+	pod_vm_lost(data, "the guest's agent broke the protocol, or ended");
+}
+
+/* If that is since QEMU has ended, then its end says more, and is here at once. */
 static void agent_closed(void *data, struct rpc_conn *conn)
 {
 	struct pod *pod = data;
 
 	(void)conn;
-	pod_vm_lost(pod, "the guest's agent broke the protocol, or ended");
+	if (pod->losing ||
+	    loop_timer(pod->opts.loop, LOSING_MS, agent_lost, pod, &pod->losing) < 0)
+		agent_lost(pod);
+}
+
+/* What the boot was waiting for. */
+static const char *boot_phase(const struct pod *pod)
+{
+	const char *last = pod->phase_count ? pod->phases[pod->phase_count - 1].name : "";
+
+	if (strcmp(last, "kernel") == 0)
+		return "agent";
+	return strcmp(last, "qemu") == 0 ? "kernel" : "qemu";
 }
 
 static void deadline_passed(void *data)
@@ -145,9 +173,7 @@ static void deadline_passed(void *data)
 	char why[128];
 
 	(void)snprintf(why, sizeof(why), "the guest did not come up in %u s (phase: %s)",
-		       pod->vm->start_timeout_ms / 1000,
-		       pod->phase_count && strcmp(pod->phases[pod->phase_count - 1].name,
-						  "kernel") == 0 ? "agent" : "kernel");
+		       pod->vm->start_timeout_ms / 1000, boot_phase(pod));
 	pod_vm_lost(pod, why);
 }
 
@@ -156,7 +182,7 @@ static void hello_answered(void *data, const struct rpc_reply *reply)
 	Agent__HelloResponse *response;
 	struct pod *pod = data;
 
-	if (pod->state != POD_BOOTING)
+	if (pod->state != POD_BOOTING || reply->num == -EPIPE)
 		return;
 	response = reply->num == 0 ? agent__hello_response__unpack(NULL, reply->payload.len,
 								   reply->payload.at) :
@@ -295,21 +321,22 @@ void pod_end(struct pod *pod)
 
 bool pod_owner_gone(struct pod *pod, const void *owner)
 {
-	struct pod_container *container;
+	struct pod_container *container, *next;
+	struct pod_process *exec, *after;
 
 	if (pod->first_owner == owner) {
 		pod_end(pod);
 		return true;
 	}
-	for (container = pod->containers; container; container = container->next) {
-		struct pod_process *exec;
-
-		if (container->first.owner == owner)
-			pod_kill(pod, container->id, "", SIGKILL, true, NULL, NULL);
-		for (exec = container->execs; exec; exec = exec->next)
+	for (container = pod->containers; container; container = next) {
+		next = container->next;
+		for (exec = container->execs; exec; exec = after) {
+			after = exec->next;
 			if (exec->owner == owner)
-				pod_kill(pod, container->id, exec->exec_id, SIGKILL, false, NULL,
-					 NULL);
+				pod_abandon(exec);
+		}
+		if (container->first.owner == owner)
+			pod_abandon(&container->first);
 	}
 	return false;
 }

@@ -299,10 +299,8 @@ static int open_directory(struct maker *maker, int at_fd, const char *path, stru
 		.map_gid = opts->map_gid,
 	};
 	struct rootfs_image *image = maker->image;
-	struct rootfs_stored stored;
-	struct oci_digest id;
+	struct rootfs_snapshot snapshot;
 	cleanup_close int fd = -1;
-	bool cached;
 	int r;
 
 	image->layers = arena_array(&image->arena, 1, sizeof(*image->layers));
@@ -314,10 +312,11 @@ static int open_directory(struct maker *maker, int at_fd, const char *path, stru
 		return err_recode(err, r, ERR_UNREADABLE);
 	if (r < 0)
 		return err_recode(err, r, ERR_IMAGE);
-	r = rootfs_snapshot(&maker->cache, fd, &snapshot_opts, &id, &stored, &cached, err);
+	r = rootfs_snapshot_take(&maker->cache, fd, &snapshot_opts, &snapshot, err);
 	if (r < 0)
 		return err_wrap(err, r, "take a snapshot of '%s'", path);
-	fill_layer(&image->layers[0], &stored, ROOTFS_KEY_SNAP, &id, cached);
+	fill_layer(&image->layers[0], &snapshot.stored, ROOTFS_KEY_SNAP, &snapshot.id,
+		   snapshot.cached);
 	image->layer_count = 1;
 	return 0;
 }

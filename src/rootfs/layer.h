@@ -24,7 +24,7 @@
 /* Of each, 0 is the default. */
 struct rootfs_limits {
 	struct image_limits image;	/* for each layer; plain_names is not for the caller */
-	uint64_t max_tar_bytes;		/* of one layer's tar; holes of sparse files are not in it */
+	uint64_t max_tar_bytes;		/* of one layer's tar; declared holes are free */
 };
 
 struct rootfs_layer_opts {

@@ -291,8 +291,14 @@ static int see_entry(void *data, const struct walk_entry *entry, struct err *err
 	return 0;
 }
 
-static int look(int dir_fd, const struct rootfs_snapshot_opts *opts, struct oci_digest *ret_id,
-		uint64_t *ret_total, struct err *err)
+/* What a walk that reads nothing finds out. */
+struct state {
+	struct oci_digest id;
+	uint64_t total;			/* bytes of files */
+};
+
+static int look(int dir_fd, const struct rootfs_snapshot_opts *opts, struct state *ret_state,
+		struct err *err)
 {
 	CLEANUP(snap_free) struct snap *snap = NULL;
 	int r;
@@ -301,17 +307,16 @@ static int look(int dir_fd, const struct rootfs_snapshot_opts *opts, struct oci_
 	if (r == 0)
 		r = walk_tree(dir_fd, see_entry, snap, err);
 	if (r == 0)
-		r = rootfs_sha256_finish(snap->sha, ret_id, err);
+		r = rootfs_sha256_finish(snap->sha, &ret_state->id, err);
 	if (r == 0)
-		*ret_total = snap->total;
+		ret_state->total = snap->total;
 	return r;
 }
 
-/* -ESTALE: what it saw is not what wanted is of. */
+/* -ESTALE: what it saw is not the state it was to be of. */
 static int write_image(struct rootfs_build *build, int dir_fd,
-		       const struct rootfs_snapshot_opts *opts, uint64_t total,
-		       const struct oci_digest *wanted, struct image_info *ret_info,
-		       struct err *err)
+		       const struct rootfs_snapshot_opts *opts, const struct state *state,
+		       struct image_info *ret_info, struct err *err)
 {
 	CLEANUP(snap_free) struct snap *snap = NULL;
 	struct image_limits limits = opts->limits->image;
@@ -323,7 +328,7 @@ static int write_image(struct rootfs_build *build, int dir_fd,
 	r = snap_new(opts, &snap, err);
 	if (r < 0)
 		return r;
-	snap->total = total;
+	snap->total = state->total;
 	r = rootfs_links_new(&snap->links);
 	if (r < 0)
 		return err_num(err, r, "walk a directory");
@@ -336,51 +341,52 @@ static int write_image(struct rootfs_build *build, int dir_fd,
 		r = rootfs_sha256_finish(snap->sha, &id, err);
 	if (r < 0)
 		return r;
-	if (!oci_digest_equal(&id, wanted))
+	if (!oci_digest_equal(&id, &state->id))
 		return err_set(err, -ESTALE, "read it: it has changed meanwhile");
 	return image_writer_finish(snap->writer, ret_info, err);
 }
 
 /* One try: the image of what the walk saw, from the cache or made. */
 static int try_snapshot(const struct rootfs_cache *cache, int dir_fd,
-			const struct rootfs_snapshot_opts *opts, struct oci_digest *ret_id,
-			struct rootfs_stored *ret_stored, struct err *err)
+			const struct rootfs_snapshot_opts *opts,
+			struct rootfs_snapshot *ret_snapshot, struct err *err)
 {
 	CLEANUP(rootfs_build_free) struct rootfs_build *build = NULL;
+	struct rootfs_snapshot snapshot = { .cached = true };
+	struct state state = { 0 };
 	struct image_info info;
 	struct rootfs_key key;
-	uint64_t total = 0;
 	int r;
 
-	r = look(dir_fd, opts, ret_id, &total, err);
+	r = look(dir_fd, opts, &state, err);
 	if (r < 0)
 		return r;
-	key = rootfs_key(ROOTFS_KEY_SNAP, ret_id);
-	r = rootfs_cache_get(cache, &key, ret_stored, err);
-	if (r != -ENOENT)
-		return r < 0 ? r : 1;
-	r = rootfs_cache_lock(cache, &key, opts->progress, &build, err);
-	if (r < 0)
-		return r;
-	r = rootfs_cache_get(cache, &key, ret_stored, err);
-	if (r != -ENOENT)
-		return r < 0 ? r : 1;
-	r = write_image(build, dir_fd, opts, total, ret_id, &info, err);
-	if (r < 0)
-		return r;
-	return rootfs_build_commit(build, &key, &info, ret_stored, err);
+	snapshot.id = state.id;
+	key = rootfs_key(ROOTFS_KEY_SNAP, &state.id);
+	r = rootfs_cache_get(cache, &key, &snapshot.stored, err);
+	if (r == -ENOENT) {
+		r = rootfs_cache_lock(cache, &key, opts->progress, &build, err);
+		if (r == 0)
+			r = rootfs_cache_get(cache, &key, &snapshot.stored, err);
+	}
+	if (r == -ENOENT) {
+		snapshot.cached = false;
+		r = write_image(build, dir_fd, opts, &state, &info, err);
+		if (r == 0)
+			r = rootfs_build_commit(build, &key, &info, &snapshot.stored, err);
+	}
+	if (r == 0)
+		*ret_snapshot = snapshot;
+	return r;
 }
 
-int rootfs_snapshot(const struct rootfs_cache *cache, int dir_fd,
-		    const struct rootfs_snapshot_opts *opts, struct oci_digest *ret_id,
-		    struct rootfs_stored *ret_stored, bool *ret_cached, struct err *err)
+int rootfs_snapshot_take(const struct rootfs_cache *cache, int dir_fd,
+			 const struct rootfs_snapshot_opts *opts,
+			 struct rootfs_snapshot *ret_snapshot, struct err *err)
 {
 	int r = -ESTALE;
 
 	for (int i = 0; i < WALK_TRIES && r == -ESTALE; i++)
-		r = try_snapshot(cache, dir_fd, opts, ret_id, ret_stored, err);
-	if (r < 0)
-		return err_recode(err, r, ERR_IMAGE);
-	*ret_cached = r > 0;
-	return 0;
+		r = try_snapshot(cache, dir_fd, opts, ret_snapshot, err);
+	return r < 0 ? err_recode(err, r, ERR_IMAGE) : 0;
 }

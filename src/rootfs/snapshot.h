@@ -37,13 +37,19 @@ struct rootfs_snapshot_opts {
 	uint32_t map_gid;
 };
 
+struct rootfs_snapshot {
+	struct oci_digest id;		/* of what the walk saw */
+	bool cached;			/* the image was there before */
+	struct rootfs_stored stored;
+};
+
 /*
- * dir_fd is open for reading; *ret_id is the digest of what the walk saw. -EACCES with ERR_UNREADABLE: a file this user may not read, by
+ * dir_fd is open for reading. -EACCES with ERR_UNREADABLE: a file this user may not read, by
  * name; -ESTALE with ERR_IMAGE: the directory kept changing; -EFBIG, -ELOOP and -ENAMETOOLONG
  * with ERR_IMAGE_LIMIT; and what image_writer_entry() and the cache return.
  */
-int rootfs_snapshot(const struct rootfs_cache *cache, int dir_fd,
-		    const struct rootfs_snapshot_opts *opts, struct oci_digest *ret_id,
-		    struct rootfs_stored *ret_stored, bool *ret_cached, struct err *err);
+int rootfs_snapshot_take(const struct rootfs_cache *cache, int dir_fd,
+			 const struct rootfs_snapshot_opts *opts,
+			 struct rootfs_snapshot *ret_snapshot, struct err *err);
 
 #endif

@@ -29,6 +29,7 @@
 
 enum {
 	NOBODY_CAME_MS = 30000,
+	NOBODY_ASKED_MS = 2000,		/* after one who came and asked for no container */
 	MMAP_FROM = 128 << 10,
 };
 
@@ -65,8 +66,9 @@ static void look(void *data)
 
 void shim_look(struct shim *shim)
 {
-	if (!shim->idle)
-		(void)loop_timer(shim->loop, 0, look, shim, &shim->idle);
+	shim->idle = loop_source_free(shim->idle);
+	(void)loop_timer(shim->loop, shim->was_asked ? 0 : NOBODY_ASKED_MS, look, shim,
+			 &shim->idle);
 }
 
 static void on_pod_end(void *data)
@@ -75,6 +77,8 @@ static void on_pod_end(void *data)
 
 	if (shim->ending || pod_is_removable(shim->pod))
 		loop_stop(shim->loop);
+	else
+		shim_look(shim);
 }
 
 static void on_conn_close(void *data, struct rpc_conn *conn)
@@ -113,20 +117,22 @@ static void on_accept(void *data, uint32_t events)
 
 static int serve(struct shim *shim, const struct args *args, uint64_t began_us, struct err *err)
 {
-	char folder[3072], program[4096];
+	char folder[3072];
 	int r;
 
 	r = host_program_dir(folder, sizeof(folder), err);
 	if (r < 0)
 		return r;
-	(void)snprintf(program, sizeof(program), "%s/casemate", folder);
+	/* the process's own for good: the pod borrows it */
+	if (asprintf(&shim->program, "%s/casemate", folder) < 0)
+		return err_num(err, -ENOMEM, "serve");
 	r = loop_new(&shim->loop);
 	if (r < 0)
 		return err_num(err, r, "make the event loop");
 	r = pod_new(&(struct pod_opts){ .loop = shim->loop,
 					.lease = shim->lease,
 					.name = args->id,
-					.program = args->program ? args->program : program,
+					.program = args->program ? args->program : shim->program,
 					.began_us = began_us,
 					.on_end = on_pod_end,
 					.data = shim },

@@ -165,6 +165,7 @@ static void on_create(void *data, struct rpc_call *call, struct bytes payload)
 	struct asked *asked = NULL;
 	struct shim *shim = data;
 
+	shim->was_asked = true;
 	if (!request)
 		rpc_call_fail(call, RPC_INVALID_ARGUMENT,
 			      "create: options of type " REQUEST_TYPE " are needed");

@@ -156,6 +156,32 @@ static int scan_disks(int sysfs_fd, char *const *serials, size_t count, dev_t *d
 	return r;
 }
 
+int guest_disks_rescan(int sysfs_fd, struct err *err)
+{
+	cleanup_close int class_fd = -1;
+	const struct dirent *entry;
+	char path[300];
+	int r = 0;
+	DIR *dir;
+
+	class_fd = openat(sysfs_fd, "class/scsi_host", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	dir = class_fd < 0 ? NULL : fdopendir(fcntl(class_fd, F_DUPFD_CLOEXEC, 0));
+	if (!dir)
+		return err_sys(err, "find the disks' controller");
+	while (r == 0 && (entry = readdir(dir))) {
+		cleanup_close int fd = -1;
+
+		if (entry->d_name[0] == '.')
+			continue;
+		(void)snprintf(path, sizeof(path), "%s/scan", entry->d_name);
+		fd = openat(class_fd, path, O_WRONLY | O_CLOEXEC);
+		if (fd < 0 || write(fd, "0 0 -", 5) < 0)
+			r = err_sys(err, "look for disks: write '%s'", path);
+	}
+	(void)closedir(dir);
+	return r;
+}
+
 int guest_disks_find(int sysfs_fd, char *const *serials, size_t count, dev_t *ret_devices,
 		     struct err *err)
 {

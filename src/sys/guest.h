@@ -24,6 +24,13 @@ int guest_entropy_add(struct bytes entropy, struct err *err);
 int guest_loopback_up(struct err *err);
 
 /*
+ * Makes the kernel ask target 0 of each SCSI controller for its LUNs: nothing is looked for at
+ * boot (scsi_mod.scan=manual), and the event of an added LUN may be lost. Their block devices
+ * follow, in their own time.
+ */
+int guest_disks_rescan(int sysfs_fd, struct err *err);
+
+/*
  * The disks of these serial numbers, one device for each. sysfs_fd is /sys. -ENOENT: one of them
  * is not there (yet); -EEXIST: two have the same; -EINVAL: no serial number could look like this.
  */

@@ -151,9 +151,9 @@ class Guest:
         with open(os.path.join(folder, "manifest.json"), encoding="utf-8") as file:
             base = json.load(file)["base"]
         cmdline = ("root=/dev/dm-0 rootfstype=erofs ro rootwait init=/sbin/casemate-init "
-                   "dm-mod.waitfor=/dev/sda dm-mod.create=\"base,,,ro,0 {} verity 1 /dev/sda /dev/sda "
+                   "dm-mod.waitfor=/dev/vda dm-mod.create=\"base,,,ro,0 {} verity 1 /dev/vda /dev/vda "
                    "4096 4096 {} {} sha256 {} -\" console=ttyS0 quiet panic=-1 reboot=t "
-                   "no_timer_check".format(base["data_blocks"] * 8, base["data_blocks"],
+                   "no_timer_check scsi_mod.scan=manual".format(base["data_blocks"] * 8, base["data_blocks"],
                                            base["hash_start"], base["root"]))
         agent, agent_qemu = socket.socketpair()
         qmp, qmp_qemu = socket.socketpair()
@@ -186,7 +186,7 @@ class Guest:
     def disk_args(path):
         return ["-blockdev", f"driver=raw,node-name=d0,read-only=on,file.driver=file,"
                 f"file.filename={path},file.locking=off",
-                "-device", "scsi-hd,bus=scsi.0,lun=0,drive=d0,serial=base"]
+                "-device", "virtio-blk-pci,disable-legacy=on,drive=d0"]
 
     def qmp(self, command, **arguments):
         self.qmp_file.write(json.dumps({"execute": command, "arguments": arguments}).encode() + b"\n")

@@ -273,9 +273,6 @@ static void refusals_leave_nothing_behind(void **state)
 	cleanup_close int write_only = open("/dev/null", O_WRONLY | O_CLOEXEC);
 
 	started(pod);
-	/* The base image's number. */
-	replied(pod, vmm_add_disk(pod->vmm, pod->disk_fd, 0, "x", on_reply, pod), -EREMOTEIO,
-		"disk0");
 	replied(pod, vmm_add_disk(pod->vmm, write_only, 1, "x", on_reply, pod), -EREMOTEIO, "");
 	replied(pod, vmm_remove_disk(pod->vmm, 1, on_reply, pod), -EREMOTEIO, "disk1");
 	replied(pod, vmm_add_disk(pod->vmm, pod->disk_fd, 1, "x", on_reply, pod), 0, "");

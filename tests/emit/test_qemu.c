@@ -214,13 +214,13 @@ static void refuses_a_layout_that_no_vm_has(void **state)
 	layout.devices[layout.device_count - 1].slot = 31;
 	assert_int_equal(emit_qemu(&layout, "q", &emit, NULL), -EINVAL);
 	layout = planned(LAYOUT_TCG);
-	layout.disk_count = LAYOUT_DISKS_MAX + 1;
+	layout.device_count = LAYOUT_DEVICES_MAX + 1;
 	assert_int_equal(emit_qemu(&layout, "q", &emit, NULL), -EINVAL);
 	layout = planned(LAYOUT_TCG);
 	layout.ports[0].number = 2;
 	assert_int_equal(emit_qemu(&layout, "q", &emit, NULL), -EINVAL);
 	layout = planned(LAYOUT_TCG); /* a comma would be another property */
-	(void)snprintf(layout.disks[0].serial, sizeof(layout.disks[0].serial), "a,b");
+	(void)snprintf(layout.ports[0].name, sizeof(layout.ports[0].name), "a,b");
 	assert_int_equal(emit_qemu(&layout, "q", &emit, NULL), -EINVAL);
 	assert_null(emit.argv.at);
 }

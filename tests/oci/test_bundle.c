@@ -48,7 +48,8 @@
 	"{\"ociVersion\":\"1.0.2-dev\",\"process\":{" process "},\"root\":{" root "}," \
 	"\"hostname\":\"runc\",\"mounts\":[" mounts "],\"linux\":{" linux "}" more "}"
 #define DEFAULT_ROOT "\"path\":\"rootfs\",\"readonly\":true"
-#define WITH_PROCESS(process) BUNDLE(process, DEFAULT_ROOT, "", "\"namespaces\":[" NEEDED_NS "]", "")
+#define WITH_PROCESS(process) \
+	BUNDLE(process, DEFAULT_ROOT, "", "\"namespaces\":[" NEEDED_NS "]", "")
 #define WITH_MORE_PROCESS(more) WITH_PROCESS("\"args\":[\"sh\"],\"cwd\":\"/\"," more)
 #define WITH_MOUNT(mount) \
 	BUNDLE("\"args\":[\"sh\"],\"cwd\":\"/\"", DEFAULT_ROOT, mount, \
@@ -203,8 +204,10 @@ static void refuses_by_pointer_what_is_not_there(void **state)
 					   "\"size\":65536}]"), "/linux/uidMappings/0");
 	assert_unsupported(WITH_RESOURCES("\"memory\":{\"swap\":1}"),
 			   "/linux/resources/memory/swap");
-	assert_unsupported(WITH_RESOURCES("\"cpu\":{\"shares\":512}"), "/linux/resources/cpu/shares");
-	assert_unsupported(WITH_RESOURCES("\"blockIO\":{\"weight\":1}"), "/linux/resources/blockIO");
+	assert_unsupported(WITH_RESOURCES("\"cpu\":{\"shares\":512}"),
+			   "/linux/resources/cpu/shares");
+	assert_unsupported(WITH_RESOURCES("\"blockIO\":{\"weight\":1}"),
+			   "/linux/resources/blockIO");
 	assert_unsupported(WITH_RESOURCES("\"devices\":[{\"allow\":true,\"access\":\"rwm\"}]"),
 			   "/linux/resources/devices/0");
 	assert_unsupported(WITH_RESOURCES("\"devices\":[{\"allow\":false,\"access\":\"rwm\","
@@ -256,7 +259,8 @@ static void refuses_what_is_no_bundle(void **state)
 	assert_wrong(WITH_PROCESS("\"args\":[\"x\"],\"cwd\":\"x\""), "/process/cwd: is not an abs");
 	assert_wrong(WITH_MORE_PROCESS("\"env\":[\"A\"]"), "/process/env/0: is not NAME=VALUE");
 	assert_wrong(WITH_MORE_PROCESS("\"user\":{\"uid\":4294967295}"), "/process/user/uid");
-	assert_wrong(WITH_MORE_PROCESS("\"user\":{\"gid\":\"x\"}"), "/process/user/gid: is a string");
+	assert_wrong(WITH_MORE_PROCESS("\"user\":{\"gid\":\"x\"}"),
+		     "/process/user/gid: is a string");
 	assert_wrong(WITH_MORE_PROCESS("\"terminal\":1"), "/process/terminal: is a number");
 	assert_wrong(BUNDLE("\"args\":[\"x\"],\"cwd\":\"/\"", "\"readonly\":true", "",
 			    "\"namespaces\":[" NEEDED_NS "]", ""), "/root: has no path");

@@ -261,7 +261,8 @@ static void refuses_what_is_no_image(void **state)
 			   -EOPNOTSUPP, ERR_UNSUPPORTED, "/config/mediaType");
 	assert_no_manifest(MANIFEST("null", LAYER), -EINVAL, ERR_IMAGE,
 			   "/config: is missing");
-	assert_no_manifest(MANIFEST(CONFIG_DESC, ""), -EINVAL, ERR_IMAGE, "/layers: there are none");
+	assert_no_manifest(MANIFEST(CONFIG_DESC, ""), -EINVAL, ERR_IMAGE,
+			   "/layers: there are none");
 	assert_no_manifest("{\"schemaVersion\":1}", -EOPNOTSUPP, ERR_UNSUPPORTED, "is not 2");
 }
 

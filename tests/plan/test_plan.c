@@ -119,7 +119,7 @@ static void command_line_is_the_guests_alone(void **state)
 	assert_non_null(strstr(small.cmdline, "init=/sbin/casemate-init"));
 	assert_non_null(
 		strstr(small.cmdline,
-		       "dm-mod.create=\"base,,,ro,0 8000 verity 1 /dev/sda /dev/sda 4096 4096 "
+		       "dm-mod.create=\"base,,,ro,0 8000 verity 1 /dev/vda /dev/vda 4096 4096 "
 		       "1000 1001 sha256 00ff -\" "));
 }
 

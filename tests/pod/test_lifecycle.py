@@ -577,7 +577,7 @@ def killing(step, mode, command, victims, background):
                 "client": [client.pid]}[victim]])
         if not (background and started):
             status, _, said = finish(client)
-            check(status == (-9 if "client" in victims else 125), status, said)
+            check(status == 125 or "client" in victims and status == -9, status, said)
             check("client" in victims or len(error_lines(said)) == 1, said)
         if "shim" in victims:
             until(lambda: not processes(), "QEMU ends with its shim")

@@ -244,7 +244,8 @@ static UNUSED void maker_tar(struct maker *maker, struct bytes tar, const char *
 	maker_blob(maker, buf_bytes(&packed), maker->last_layer);
 	oci_digest_format(&diff, text);
 	assert_int_equal(buf_addf(&maker->layers,
-				  "%s{\"mediaType\":\"application/vnd.oci.image.layer.v1.tar%s%s\","
+				  "%s{\"mediaType\":"
+				  "\"application/vnd.oci.image.layer.v1.tar%s%s\","
 				  "\"digest\":\"%s\",\"size\":%zu}", maker->layers.len ? "," : "",
 				  filter ? "+" : "", filter ? filter : "", maker->last_layer,
 				  packed.len), 0);
@@ -268,7 +269,8 @@ static UNUSED void maker_finish(struct maker *maker, const char *config)
 	size_t size;
 
 	assert_int_equal(buf_addf(&text, "{\"os\":\"linux\",\"architecture\":\"amd64\","
-				  "\"config\":%s,\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[%.*s]}}",
+				  "\"config\":%s,\"rootfs\":{\"type\":\"layers\","
+				  "\"diff_ids\":[%.*s]}}",
 				  config ? config : "{\"Cmd\":[\"/bin/true\"]}",
 				  (int)maker->diffs.len, (char *)maker->diffs.at), 0);
 	maker_blob(maker, buf_bytes(&text), digest);
@@ -281,10 +283,11 @@ static UNUSED void maker_finish(struct maker *maker, const char *config)
 	maker_blob(maker, buf_bytes(&text), maker->manifest);
 	maker->manifest_size = text.len;
 	text.len = 0;
-	assert_int_equal(buf_addf(&text, "{\"schemaVersion\":2,\"manifests\":[{\"mediaType\":"
-				  "\"application/vnd.oci.image.manifest.v1+json\",\"digest\":\"%s\","
-				  "\"size\":%zu,\"annotations\":{\"org.opencontainers.image.ref.name\":"
-				  "\"v1\"}}]}", maker->manifest, maker->manifest_size), 0);
+	assert_int_equal(buf_addf(&text, "{\"schemaVersion\":2,\"manifests\":[{"
+				  "\"mediaType\":\"application/vnd.oci.image.manifest.v1+json\","
+				  "\"digest\":\"%s\",\"size\":%zu,\"annotations\":"
+				  "{\"org.opencontainers.image.ref.name\":\"v1\"}}]}",
+				  maker->manifest, maker->manifest_size), 0);
 	write_file(maker->dir_fd, "index.json", buf_bytes(&text));
 }
 

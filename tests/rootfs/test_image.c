@@ -258,10 +258,10 @@ static void follows_indexes_to_the_limit(void **state)
 	size = maker.manifest_size;
 	for (int depth = 1; depth <= OCI_INDEX_DEPTH + 1; depth++) {
 		text.len = 0;
-		assert_int_equal(buf_addf(&text, "{\"schemaVersion\":2,\"manifests\":[{\"mediaType\":"
-					  "\"application/vnd.oci.image.%s.v1+json\",\"digest\":\"%s\","
-					  "\"size\":%zu}]}", depth == 1 ? "manifest" : "index",
-					  digest, size), 0);
+		assert_int_equal(buf_addf(&text, "{\"schemaVersion\":2,\"manifests\":["
+					  "{\"mediaType\":\"application/vnd.oci.image.%s.v1+json\","
+					  "\"digest\":\"%s\",\"size\":%zu}]}",
+					  depth == 1 ? "manifest" : "index", digest, size), 0);
 		write_file(maker.dir_fd, "index.json", buf_bytes(&text));
 		if (depth <= OCI_INDEX_DEPTH) {
 			image = must_open(&place, "oci:layout");
@@ -378,7 +378,9 @@ static void count_report(void *data, const struct rootfs_report *report)
 
 static void reports_progress_now_and_then(void **state)
 {
-	static const struct file big[] = { { .path = "big", .text = "x", .size = 32 << 20 }, { 0 } };
+	static const struct file big[] = {
+		{ .path = "big", .text = "x", .size = 32 << 20 }, { 0 },
+	};
 	struct rootfs_image_opts opts = {
 		.at_fd = place.fd, .cache_fd = place.cache_fd, .progress = count_report,
 		.progress_data = &place,
@@ -442,7 +444,8 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(keys_the_lowest_layer_by_its_chain_too, setup,
 						teardown),
-		cmocka_unit_test_setup_teardown(shows_nothing_below_an_opaque_root, setup, teardown),
+		cmocka_unit_test_setup_teardown(shows_nothing_below_an_opaque_root, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(reads_archives_plain_and_packed, setup, teardown),
 		cmocka_unit_test_setup_teardown(follows_indexes_to_the_limit, setup, teardown),
 		cmocka_unit_test_setup_teardown(leaves_nothing_of_a_layer_that_is_refused, setup,

@@ -272,8 +272,8 @@ static void reads_what_gnu_tar_writes(void **state)
 static void refuses_what_leads_out(void **state)
 {
 	(void)state;
-	assert_refused((struct file[]){ { .path = "../x", .text = "x" }, { 0 } }, -EINVAL, ERR_IMAGE,
-		       "'../x'");
+	assert_refused((struct file[]){ { .path = "../x", .text = "x" }, { 0 } }, -EINVAL,
+		       ERR_IMAGE, "'../x'");
 	assert_refused((struct file[]){ { .path = "a/../../x", .text = "x" }, { 0 } }, -EINVAL,
 		       ERR_IMAGE, "'a/../../x'");
 	assert_refused((struct file[]){ { .path = "l", .type = AE_IFLNK, .link = "/etc" },
@@ -364,8 +364,8 @@ static void refuses_broken_tars(void **state)
 	assert_int_equal(build(buf_bytes(&tar), OCI_MEDIA_TAR, buf_bytes(&tar), NULL, &image, &err),
 			 -EINVAL);
 	image.len = 0;
-	assert_int_equal(build(text_bytes("this is not a tar at all"), OCI_MEDIA_TAR,
-			       text_bytes("this is not a tar at all"), NULL, &image, &err), -EINVAL);
+	assert_int_equal(build(text_bytes("not a tar at all"), OCI_MEDIA_TAR,
+			       text_bytes("not a tar at all"), NULL, &image, &err), -EINVAL);
 }
 
 static void add_header(struct buf *tar, const char *name, char type, size_t size)

@@ -71,7 +71,8 @@ static void reads_what_was_named(void **state)
 	maker_blob(&maker, buf_bytes(&big), digest);
 	make_archives();
 	for (size_t i = 0; i < ARRAY_SIZE(refs); i++) {
-		CLEANUP(rootfs_layout_free) struct rootfs_layout *layout = must_open_layout(&refs[i]);
+		CLEANUP(rootfs_layout_free) struct rootfs_layout *layout =
+			must_open_layout(&refs[i]);
 		CLEANUP(buf_done) struct buf text = { 0 };
 		struct oci_descriptor descriptor = describe(blob);
 
@@ -129,7 +130,8 @@ static void says_what_is_not_there(void **state)
 	(void)state;
 	make_archives();
 	for (size_t i = 0; i < ARRAY_SIZE(refs); i++) {
-		CLEANUP(rootfs_layout_free) struct rootfs_layout *layout = must_open_layout(&refs[i]);
+		CLEANUP(rootfs_layout_free) struct rootfs_layout *layout =
+			must_open_layout(&refs[i]);
 		CLEANUP(buf_done) struct buf text = { 0 };
 
 		assert_int_equal(rootfs_layout_read(layout, &descriptor, &text, &err), -ENOENT);
@@ -164,7 +166,8 @@ static void never_leaves_the_directory(void **state)
 	(void)snprintf(target, sizeof(target), "%s/outside", place.path);
 	write_file(place.fd, "outside", blob);
 	for (size_t i = 0; i < ARRAY_SIZE(targets); i++) {
-		CLEANUP(rootfs_layout_free) struct rootfs_layout *layout = must_open_layout(&refs[0]);
+		CLEANUP(rootfs_layout_free) struct rootfs_layout *layout =
+			must_open_layout(&refs[0]);
 		CLEANUP(buf_done) struct buf text = { 0 };
 		struct err err = { 0 };
 
@@ -178,7 +181,8 @@ static void never_leaves_the_directory(void **state)
 	assert_int_equal(unlinkat(maker.dir_fd, path, 0), 0);
 	assert_int_equal(symlinkat("../../inside", maker.dir_fd, path), 0);
 	{
-		CLEANUP(rootfs_layout_free) struct rootfs_layout *layout = must_open_layout(&refs[0]);
+		CLEANUP(rootfs_layout_free) struct rootfs_layout *layout =
+			must_open_layout(&refs[0]);
 		CLEANUP(buf_done) struct buf text = { 0 };
 
 		assert_int_equal(rootfs_layout_read(layout, &descriptor, &text, NULL), 0);

@@ -265,21 +265,19 @@ static void starts_again_once_when_it_changes(void **state)
 	struct meddler meddler = { .progress = { .fn = meddle, .data = &meddler } };
 	struct rootfs_snapshot_opts opts = { .limits = &limits, .progress = &meddler.progress };
 	CLEANUP(rootfs_cache_done) struct rootfs_cache cache;
-	struct rootfs_stored stored;
+	struct rootfs_snapshot snapshot;
 	struct rootfs_image *image;
-	struct oci_digest id;
 	struct err err = { 0 };
 	struct seen seen;
-	bool cached;
 
 	(void)state;
 	assert_int_equal(rootfs_cache_init(&cache, place.cache_fd, NULL), 0);
 	write_file(dir_fd, "a", text_bytes("something to read"));
 	write_file(dir_fd, "z", text_bytes("at first"));
 	meddler.times = 1;
-	assert_int_equal(rootfs_snapshot(&cache, dir_fd, &opts, &id, &stored, &cached, &err), 0);
-	assert_false(cached);
-	close(stored.fd);
+	assert_int_equal(rootfs_snapshot_take(&cache, dir_fd, &opts, &snapshot, &err), 0);
+	assert_false(snapshot.cached);
+	close(snapshot.stored.fd);
 	image = must_open(&place, "rootfs:tree");
 	assert_true(image->layers[0].cached);
 	seen_open(&seen, image);
@@ -289,7 +287,7 @@ static void starts_again_once_when_it_changes(void **state)
 
 	write_file(dir_fd, "z", text_bytes("at first"));
 	meddler.times = 9;
-	assert_int_equal(rootfs_snapshot(&cache, dir_fd, &opts, &id, &stored, &cached, &err),
+	assert_int_equal(rootfs_snapshot_take(&cache, dir_fd, &opts, &snapshot, &err),
 			 -ESTALE);
 	assert_words(&err, ERR_IMAGE, "changed meanwhile");
 	assert_int_equal(meddler.times, 5);	/* two tries, of two files that are read */

@@ -218,7 +218,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(goes_by_the_bytes_of_names, setup, teardown),
 		cmocka_unit_test_setup_teardown(stops_when_told, setup, teardown),
-		cmocka_unit_test_setup_teardown(holds_the_limits_of_depth_and_length, setup, teardown),
+		cmocka_unit_test_setup_teardown(holds_the_limits_of_depth_and_length, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(opens_only_what_it_has_shown, setup, teardown),
 		cmocka_unit_test_setup_teardown(reads_attributes, setup, teardown),
 	};
