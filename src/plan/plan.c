@@ -83,6 +83,7 @@ static int plan_memory(const struct plan_request *request, struct layout *layout
  *
  * reboot=t, panic=-1: what can't go on ends at once, by a triple fault, which QEMU (with
  * -no-reboot) takes as its own end. no_timer_check: the check takes 100 ms or fails under load.
+ * noreplace-smp: patching every LOCK prefix away for one processor takes longer than they cost.
  * scsi_mod.scan=manual: the controller is empty at boot, and asking all its 256 targets takes 200 ms
  * under TCG; the agent looks for a layer's LUN when it is told of it.
  */
@@ -95,8 +96,8 @@ static int plan_cmdline(const struct manifest *guest, struct layout *layout, str
 		       "root=/dev/dm-0 rootfstype=erofs ro rootwait init=/sbin/casemate-init "
 		       "dm-mod.waitfor=/dev/vda dm-mod.create=\"base,,,ro,0 %llu verity 1 /dev/vda "
 		       "/dev/vda 4096 4096 %llu %llu sha256 %s %s\" "
-		       "console=ttyS0 quiet panic=-1 reboot=t no_timer_check random.trust_cpu=on "
-		       "scsi_mod.scan=manual",
+		       "console=ttyS0 quiet panic=-1 reboot=t no_timer_check noreplace-smp "
+		       "random.trust_cpu=on scsi_mod.scan=manual",
 		       blocks * PLAN_BLOCK_SECTORS, blocks,
 		       (unsigned long long)guest->base_hash_start, guest->base_root,
 		       guest->base_salt[0] ? guest->base_salt : "-");

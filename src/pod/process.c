@@ -514,12 +514,15 @@ void pod_list(struct pod *pod, const char *id, pod_list_fn *done, void *data)
 {
 	struct pod_container *container = pod_find(pod, id);
 	Agent__ContainerRef request = AGENT__CONTAINER_REF__INIT;
-	struct pod_result result = { .num = -ENOENT, .code = ERR_NO_SUCH_POD };
+	struct pod_result result;
 	struct err err = { 0 };
 	pod_done_fn *carried;
+	int r;
 
-	if (!container) {
-		not_there("list the processes of", id, "", &err);
+	r = container ? may(&container->first, PROCESS_SIGNAL, "list the processes of", &err) :
+			not_there("list the processes of", id, "", &err);
+	if (r < 0) {
+		result = (struct pod_result){ .num = r, .code = err.code };
 		result.text = err.msg;
 		done(data, &result, (struct bytes){ 0 });
 		return;

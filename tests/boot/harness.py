@@ -349,20 +349,10 @@ class Bench:
             if state != "Z":
                 if re.search(r"casemate|qemu", line.split(" ", 1)[0]):
                     found.append((pid, line))
-            elif pid not in {process.pid for process in getattr(subprocess, "_active", [])}:
+            elif pid not in Started.pids:
                 with contextlib.suppress(ChildProcessError):
-                    if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
-                        self._reap_orphan(pid)
+                    os.waitpid(pid, os.WNOHANG)
         return found
-
-    def _reap_orphan(self, pid):
-        """Not one that a Popen still waits for: those have us as the parent they began with."""
-        if pid not in self.own:
-            os.waitpid(pid, os.WNOHANG)
-
-    @property
-    def own(self):
-        return Started.pids
 
     def kill_all(self):
         for _ in range(20):

@@ -119,6 +119,12 @@ static void chooses_by_tag(void **state)
 	assert_no_choice(two, NULL, -EINVAL, ERR_IMAGE,
 			 "read 'i': /manifests: 2 manifests to choose from, not one for "
 			 "linux/amd64; name a tag: 'v1', 'v2'");
+	/* one that fits better does not settle what was meant */
+	assert_no_choice(INDEX(TAGGED("a", "v1") ",{\"mediaType\":\"" OCI "manifest.v1+json\","
+			       "\"digest\":\"" D("b") "\",\"size\":7,\"annotations\":"
+			       "{\"org.opencontainers.image.ref.name\":\"v2\"},"
+			       "\"platform\":{\"os\":\"linux\",\"architecture\":\"amd64\"}}"),
+			 NULL, -EINVAL, ERR_IMAGE, "name a tag: 'v1', 'v2'");
 	assert_no_choice(two, "v", -EINVAL, ERR_IMAGE, "there is no tag 'v'; there is 'v1', 'v2'");
 	assert_no_choice(INDEX(DESC(OCI "manifest.v1+json", D("a"), "7")), "v", -EINVAL, ERR_IMAGE,
 			 "there is no tag 'v', nor any other");

@@ -417,6 +417,40 @@ def log_is_bounded():
 
 
 @test("commands")
+def while_it_starts():
+    """questions about a pod that is starting harm nothing, and delete --force ends it"""
+    for mode in "hang-exec", "hang-hello", "hang-create", "hang-start":
+        client = start("sleep", mode=mode, flags=["--name", "a"])
+        until(lambda: glob.glob(f"{PLACE.run_dir}/pods/a/shim.sock"), "the shim is there")
+        while not pids("stand-in"):
+            check(casemate("list")[0] == 0)
+        time.sleep(0.03)
+        for command in ["list"], ["state", "a"], ["state", "a/b"], ["ps", "a"], ["kill", "a"], \
+                ["exec", "a", "exit", "0"], ["logs", "a"], ["delete", "a/main"]:
+            status, _, said = casemate(*command)
+            check(status in (0, 1, 2, 3, 125) and "shim has ended" not in said, command, said)
+        if mode in ("hang-exec", "hang-hello"):
+            status, _, said = run("sleep", flags=["--pod", "a"])
+            check(status == 125 and "still starting" in said, status, said)
+        check(client.poll() is None, "the client still waits")
+        check(casemate("delete", "--force", "a")[0] == 0)
+        status, _, said = finish(client)
+        check(status in (125, 137) and len(error_lines(said)) <= 1, mode, status, said)
+        clean(1)
+
+
+@test("commands", "user")
+def many_pods():
+    """a dozen pods at once each have their own name, user id and output"""
+    def one(n):
+        return run("write", str(1000 + n)) == (0, PATTERN[:1000 + n], "")
+
+    with concurrent.futures.ThreadPoolExecutor(12) as pool:
+        check(all(pool.map(one, range(24))))
+    clean()
+
+
+@test("commands")
 def logs_follow():
     """logs -f ends when the container has, with all its output"""
     detached("a", "write", "300000")

@@ -237,6 +237,8 @@ static void waits_its_turn_and_says_so(void **state)
 	progress = (struct rootfs_progress){ .fn = note_wait, .data = &waits };
 	assert_int_equal(rootfs_cache_lock(&cache, &key, &progress, &second, NULL), 0);
 	assert_true(waits > 0);
+	/* the first has removed its lock, so this is another file of that name */
+	assert_int_equal(count_cached(&place, ".lock"), 1);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(status, 0);
 	rootfs_build_free(second);

@@ -128,6 +128,8 @@ static void takes_what_a_layer_leaves_out_from_below(void **state)
 	const struct file *const lowest[] = { base, other };
 	const char *const names[] = { "oci:one", "oci:two" };
 	struct rootfs_image *images[2];
+	char ids[2 * OCI_DIGEST_TEXT], chain[OCI_DIGEST_TEXT];
+	struct oci_digest digest;
 	struct maker maker;
 	struct seen seen;
 
@@ -137,9 +139,15 @@ static void takes_what_a_layer_leaves_out_from_below(void **state)
 		maker_layer(&maker, lowest[i], "gzip");
 		maker_layer(&maker, top, "gzip");
 		maker_finish(&maker, NULL);
+		/* the two diff IDs with a blank between, as they are in JSON but for its signs */
+		(void)snprintf(ids, sizeof(ids), "%.71s %.71s", (char *)maker.diffs.at + 1,
+			       (char *)maker.diffs.at + 75);
+		digest = digest_of(text_bytes(ids));
+		oci_digest_format(&digest, chain);
 		maker_close(&maker);
 		images[i] = must_open(&place, names[i]);
 		assert_int_equal(images[i]->layers[1].kind, ROOTFS_KEY_CHAIN);
+		assert_string_equal(images[i]->layers[1].id, chain);
 		seen_open(&seen, images[i]);
 		assert_text(&seen, "sh", i == 0 ? "shell" : "other shell");
 		assert_text(&seen, "bin/sh", i == 0 ? "shell" : "other shell");
@@ -243,6 +251,11 @@ static void reads_archives_plain_and_packed(void **state)
 
 static void follows_indexes_to_the_limit(void **state)
 {
+#define INDEX \
+	"{\"schemaVersion\":2,\"manifests\":[{\"mediaType\":" \
+	"\"application/vnd.oci.image.%s.v1+json\",\"digest\":\"%s\",\"size\":%zu%s}]}"
+	static const char tag[] =
+		",\"annotations\":{\"org.opencontainers.image.ref.name\":\"v1\"}";
 	CLEANUP(buf_done) struct buf text = { 0 };
 	struct rootfs_image *image;
 	char digest[OCI_DIGEST_TEXT];
@@ -257,14 +270,16 @@ static void follows_indexes_to_the_limit(void **state)
 	memcpy(digest, maker.manifest, sizeof(digest));
 	size = maker.manifest_size;
 	for (int depth = 1; depth <= OCI_INDEX_DEPTH + 1; depth++) {
-		text.len = 0;
-		assert_int_equal(buf_addf(&text, "{\"schemaVersion\":2,\"manifests\":["
-					  "{\"mediaType\":\"application/vnd.oci.image.%s.v1+json\","
-					  "\"digest\":\"%s\",\"size\":%zu}]}",
-					  depth == 1 ? "manifest" : "index", digest, size), 0);
-		write_file(maker.dir_fd, "index.json", buf_bytes(&text));
+		/* the tag is the outermost index's alone */
+		for (int outermost = 1; outermost >= 0; outermost--) {
+			text.len = 0;
+			assert_int_equal(buf_addf(&text, INDEX, depth == 1 ? "manifest" : "index",
+						  digest, size, outermost ? tag : ""), 0);
+			if (outermost)
+				write_file(maker.dir_fd, "index.json", buf_bytes(&text));
+		}
 		if (depth <= OCI_INDEX_DEPTH) {
-			image = must_open(&place, "oci:layout");
+			image = must_open(&place, "oci:layout:v1");
 			assert_string_equal(image->digest, maker.manifest);
 			rootfs_image_free(image);
 		}

@@ -306,7 +306,9 @@ static void checks_both_digests(void **state)
 	(void)state;
 	make_tar(&tar, some);
 	assert_int_equal(buf_add(&other, tar.at, tar.len), 0);
-	/* a byte behind the tar's end is not seen by any reader of tars, but by the digest */
+	/* a byte far behind the tar's end is not seen by a reader of tars, but by the digest */
+	while (other.len < 1 << 20)
+		assert_int_equal(buf_add(&other, "", 1), 0);
 	assert_int_equal(buf_add(&other, "x", 1), 0);
 	assert_int_equal(build(buf_bytes(&tar), OCI_MEDIA_TAR, buf_bytes(&other), NULL, &image,
 			       &err), -EBADMSG);

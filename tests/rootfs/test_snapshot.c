@@ -244,6 +244,7 @@ static void maps_the_users_own_ids_to_root(void **state)
 struct meddler {
 	struct rootfs_progress progress;
 	int times;
+	const char *name;
 };
 
 static void meddle(void *data, const struct rootfs_report *report)
@@ -255,14 +256,16 @@ static void meddle(void *data, const struct rootfs_report *report)
 	if (report->stage != ROOTFS_STAGE_BUILD || meddler->times == 0)
 		return;
 	(void)snprintf(text, sizeof(text), "%d more to come", --meddler->times);
-	write_file(dir_fd, "z", text_bytes(text));
+	write_file(dir_fd, meddler->name, text_bytes(text));
 	usleep(20000);
 }
 
 static void starts_again_once_when_it_changes(void **state)
 {
 	static const struct rootfs_limits limits;
-	struct meddler meddler = { .progress = { .fn = meddle, .data = &meddler } };
+	struct meddler meddler = {
+		.progress = { .fn = meddle, .data = &meddler }, .name = "z",
+	};
 	struct rootfs_snapshot_opts opts = { .limits = &limits, .progress = &meddler.progress };
 	CLEANUP(rootfs_cache_done) struct rootfs_cache cache;
 	struct rootfs_snapshot snapshot;
@@ -292,20 +295,29 @@ static void starts_again_once_when_it_changes(void **state)
 	assert_words(&err, ERR_IMAGE, "changed meanwhile");
 	assert_int_equal(meddler.times, 5);	/* two tries, of two files that are read */
 	assert_int_equal(count_cached(&place, ""), 2);
+
+	/* what is being read itself, after its state has been noted, and in the same length */
+	assert_int_equal(unlinkat(dir_fd, "z", 0), 0);
+	write_file(dir_fd, "a", text_bytes("0 more to come"));
+	meddler.name = "a";
+	meddler.times = 2;
+	assert_int_equal(rootfs_snapshot_take(&cache, dir_fd, &opts, &snapshot, &err), -ESTALE);
+	assert_words(&err, ERR_IMAGE, "read 'a': it has changed meanwhile");
+	assert_int_equal(meddler.times, 0);
 }
 
 /* In a mount namespace of its own: 0 passed, 1 failed, 2 can't be tried. */
 static int mount_inside(void)
 {
 	struct rootfs_image *image = NULL;
-	char path[128], name[128];
+	char path[128], proc[128], name[128];
 	struct seen seen;
 	int fd;
 
 	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
 		return 2;
-	(void)snprintf(path, sizeof(path), "%s/tree/proc", place.path);
-	if (mount("none", path, "proc", 0, NULL) < 0)
+	(void)snprintf(proc, sizeof(proc), "%s/tree/proc", place.path);
+	if (mount("none", proc, "proc", 0, NULL) < 0)
 		return 2;
 	(void)snprintf(path, sizeof(path), "%s/tree/data", place.path);
 	if (mount("none", path, "tmpfs", 0, NULL) < 0)
@@ -324,6 +336,9 @@ static int mount_inside(void)
 		return 1;
 	seen_close(&seen);
 	rootfs_image_free(image);
+	/* mounted anew, it is no other directory: sysfs has other times and inodes */
+	if (mount("none", proc, "sysfs", 0, NULL) < 0 || chmod(proc, 0555) < 0)
+		return 2;
 	image = must_open(&place, name);
 	return image->layers[0].cached ? 0 : 1;
 }
