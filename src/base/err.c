@@ -7,39 +7,55 @@
 #include <stdio.h>
 #include <string.h>
 
+static const struct err_code_info codes[] = {
+	{ ERR_OTHER, "other", "Something that has no code of its own.",
+	  "The line itself says what was being done, to what, and what is wrong." },
+	{ ERR_USAGE, "usage", "A flag, a name or a value that is not understood.",
+	  "Correct it; COMMAND --help lists what there is." },
+	{ ERR_CONFIG, "config", "A configuration file or key that is not understood.",
+	  "The line names file, place and the nearest known key; `casemate config keys` lists "
+	  "them all, `casemate config check` reads the files." },
+	{ ERR_NAME_TAKEN, "name-taken", "There is a pod or container of that name already.",
+	  "Take another name, or `casemate delete` the one there is." },
+	{ ERR_NO_SUCH_POD, "no-such-pod", "There is no pod, or no container in it, of that name.",
+	  "`casemate list` shows those there are. What a dead one left, `casemate recover` "
+	  "removes." },
+	{ ERR_IMAGE, "image", "The image, bundle or directory cannot be used as it is.",
+	  "The line names the file and the place in it." },
+	{ ERR_IMAGE_DIGEST, "image-digest",
+	  "Bytes of the image are not those that its manifest names.",
+	  "The image is damaged or was tampered with: fetch it again." },
+	{ ERR_IMAGE_LIMIT, "image-limit", "The image is larger than the configured limits.",
+	  "If it is meant to be, raise layer_max_size or layer_max_entries." },
+	{ ERR_UNREADABLE, "unreadable", "A file below rootfs: or bundle: may not be read.",
+	  "Make it readable for who runs casemate, or take it out of the directory." },
+	{ ERR_UNSUPPORTED, "unsupported", "This is understood, and is not there yet.",
+	  "Leave it out; LIMITS in casemate-run(1) says what there is instead." },
+	{ ERR_HOST, "host", "This host lacks something, or refuses it.",
+	  "The line names it: a file, a number of CPUs, memory, KVM." },
+	{ ERR_GUEST_BOOT, "guest-boot", "The guest did not come up.",
+	  "The lines after it are the last of its console. If the host is merely slow, raise "
+	  "start_timeout_tcg or start_timeout_kvm." },
+	{ ERR_GUEST_GONE, "guest-gone", "The VM ended, or its agent broke the protocol.",
+	  "The lines after it are the last of its console. A guest that ran out of memory needs "
+	  "more of it: --memory." },
+	{ ERR_CONTAINER, "container", "The container's process could not be started.",
+	  "The line has the guest's own words: a program that is not in the image, a user it does "
+	  "not know." },
+};
+
+const struct err_code_info *err_code_info(size_t i)
+{
+	return i < sizeof(codes) / sizeof(codes[0]) ? &codes[i] : NULL;
+}
+
+/* A number from a peer may be none of ours. */
 const char *err_code_name(enum err_code code)
 {
-	switch (code) {
-	case ERR_OTHER:
-		return "other";
-	case ERR_USAGE:
-		return "usage";
-	case ERR_CONFIG:
-		return "config";
-	case ERR_NAME_TAKEN:
-		return "name-taken";
-	case ERR_NO_SUCH_POD:
-		return "no-such-pod";
-	case ERR_IMAGE:
-		return "image";
-	case ERR_IMAGE_DIGEST:
-		return "image-digest";
-	case ERR_IMAGE_LIMIT:
-		return "image-limit";
-	case ERR_UNREADABLE:
-		return "unreadable";
-	case ERR_UNSUPPORTED:
-		return "unsupported";
-	case ERR_HOST:
-		return "host";
-	case ERR_GUEST_BOOT:
-		return "guest-boot";
-	case ERR_GUEST_GONE:
-		return "guest-gone";
-	case ERR_CONTAINER:
-		return "container";
-	}
-	return "other";	/* a number from a peer */
+	for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++)
+		if (codes[i].code == code)
+			return codes[i].name;
+	return codes[0].name;
 }
 
 static PRINTF_LIKE(4, 0) void err_fill(struct err *err, enum err_code code, int num,

@@ -16,6 +16,8 @@
 #ifndef BASE_ERR_H
 #define BASE_ERR_H
 
+#include <stddef.h>
+
 #include "base/macro.h"
 
 /* Stable numbers that programs may act on; casemate-errors(7) has a paragraph for each. */
@@ -36,7 +38,16 @@ enum err_code {
 	ERR_CONTAINER = 151,		/* the container's process could not be started */
 };
 
-/* "image-digest", ...: what is printed, and what `casemate explain` takes. */
+/* One for each code; NULL from their number on. `casemate explain` and casemate-errors(7). */
+struct err_code_info {
+	enum err_code code;
+	const char *name; /* "image-digest": what is printed after a message */
+	const char *what;
+	const char *todo;
+};
+
+const struct err_code_info *err_code_info(size_t i);
+
 const char *err_code_name(enum err_code code);
 
 struct err {

@@ -77,9 +77,10 @@ static int check_strings(struct reader *reader, const struct oci_json *at,
 		struct oci_json item = oci_json_item(at, i);
 
 		if (!is_listed(json_string_value(item.value), allowed))
-			r = oci_json_fail(&item, ERR_UNSUPPORTED, -EOPNOTSUPP, reader->err,
-					  "'%.100s' %s", json_is_string(item.value) ?
-					  json_string_value(item.value) : "?", why);
+			r = oci_json_fail(
+				&item, ERR_UNSUPPORTED, -EOPNOTSUPP, reader->err, "'%.100s' %s",
+				json_is_string(item.value) ? json_string_value(item.value) : "?",
+				why);
 	}
 	return r;
 }
@@ -182,7 +183,9 @@ static int check_umask(struct reader *reader, const struct oci_json *at)
 static int read_user(struct reader *reader, const struct oci_json *at)
 {
 	static const struct rule rules[] = {
-		{ "uid", accept }, { "gid", accept }, { "umask", check_umask },
+		{ "uid", accept },
+		{ "gid", accept },
+		{ "umask", check_umask },
 	};
 	struct oci_json uid = oci_json_get(at, "uid"), gid = oci_json_get(at, "gid");
 	uint64_t uid_value = 0, gid_value = 0;
@@ -198,17 +201,27 @@ static int read_user(struct reader *reader, const struct oci_json *at)
 	r = oci_json_u64(&gid, 0, UINT32_MAX - 1, &gid_value, reader->err);
 	if (r < 0)
 		return r;
-	reader->bundle->process.user = arena_printf(reader->arena, "%u:%u", (uint32_t)uid_value,
-						    (uint32_t)gid_value);
+	reader->bundle->process.user =
+		arena_printf(reader->arena, "%u:%u", (uint32_t)uid_value, (uint32_t)gid_value);
 	return reader->bundle->process.user ? 0 : -ENOMEM;
 }
 
 static int check_capability_list(struct reader *reader, const struct oci_json *at)
 {
 	static const char *const allowed[] = {
-		"CAP_AUDIT_WRITE", "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_FSETID",
-		"CAP_KILL", "CAP_NET_BIND_SERVICE", "CAP_SETFCAP", "CAP_SETGID", "CAP_SETPCAP",
-		"CAP_SETUID", "CAP_SYS_CHROOT", NULL,
+		"CAP_AUDIT_WRITE",
+		"CAP_CHOWN",
+		"CAP_DAC_OVERRIDE",
+		"CAP_FOWNER",
+		"CAP_FSETID",
+		"CAP_KILL",
+		"CAP_NET_BIND_SERVICE",
+		"CAP_SETFCAP",
+		"CAP_SETGID",
+		"CAP_SETPCAP",
+		"CAP_SETUID",
+		"CAP_SYS_CHROOT",
+		NULL,
 	};
 
 	return check_strings(reader, at, allowed, "is not a capability containers here get");
@@ -217,7 +230,7 @@ static int check_capability_list(struct reader *reader, const struct oci_json *a
 static int check_capabilities(struct reader *reader, const struct oci_json *at)
 {
 	static const struct rule rules[] = {
-		{ "bounding", check_capability_list }, { "effective", check_capability_list },
+		{ "bounding", check_capability_list },	  { "effective", check_capability_list },
 		{ "inheritable", check_capability_list }, { "permitted", check_capability_list },
 		{ "ambient", check_capability_list },
 	};
@@ -246,9 +259,14 @@ static int check_rlimits(struct reader *reader, const struct oci_json *at)
 static int read_process(struct reader *reader, const struct oci_json *at)
 {
 	static const struct rule rules[] = {
-		{ "terminal", read_terminal }, { "consoleSize", accept }, { "user", read_user },
-		{ "args", read_args }, { "env", read_env }, { "cwd", read_cwd },
-		{ "capabilities", check_capabilities }, { "rlimits", check_rlimits },
+		{ "terminal", read_terminal },
+		{ "consoleSize", accept },
+		{ "user", read_user },
+		{ "args", read_args },
+		{ "env", read_env },
+		{ "cwd", read_cwd },
+		{ "capabilities", check_capabilities },
+		{ "rlimits", check_rlimits },
 		{ "noNewPrivileges", accept_bool },
 	};
 	struct oci_json args = oci_json_get(at, "args"), cwd = oci_json_get(at, "cwd");
@@ -280,7 +298,8 @@ static int read_readonly(struct reader *reader, const struct oci_json *at)
 static int read_root(struct reader *reader, const struct oci_json *at)
 {
 	static const struct rule rules[] = {
-		{ "path", read_root_path }, { "readonly", read_readonly },
+		{ "path", read_root_path },
+		{ "readonly", read_readonly },
 	};
 	int r;
 
@@ -300,8 +319,10 @@ static const struct {
 } default_mounts[] = {
 	{ "/proc", "proc", { "nosuid", "noexec", "nodev" } },
 	{ "/dev", "tmpfs", { "nosuid", "noexec", "strictatime", "mode=755", "size=65536k" } },
-	{ "/dev/pts", "devpts", { "nosuid", "noexec", "newinstance", "ptmxmode=0666",
-				  "mode=0620", "mode=620", "gid=5" } },
+	{ "/dev/pts",
+	  "devpts",
+	  { "nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "mode=620",
+	    "gid=5" } },
 	{ "/dev/shm", "tmpfs", { "nosuid", "noexec", "nodev", "mode=1777", "size=65536k" } },
 	{ "/dev/mqueue", "mqueue", { "nosuid", "noexec", "nodev" } },
 	{ "/sys", "sysfs", { "nosuid", "noexec", "nodev", "ro" } },
@@ -312,7 +333,9 @@ static const struct {
 static int check_mount(struct reader *reader, const struct oci_json *at)
 {
 	static const struct rule rules[] = {
-		{ "destination", accept }, { "type", accept }, { "source", accept },
+		{ "destination", accept },
+		{ "type", accept },
+		{ "source", accept },
 		{ "options", accept },
 	};
 	struct oci_json options = oci_json_get(at, "options");
@@ -356,8 +379,8 @@ static int check_mounts(struct reader *reader, const struct oci_json *at)
 /* linux */
 
 static const char *const namespaces[] = {
-	"pid", "network", "ipc", "uts", "mount",	/* have to be there */
-	"cgroup", "user", NULL,				/* may be */
+	"pid",	  "network", "ipc", "uts", "mount", /* have to be there */
+	"cgroup", "user",    NULL,		    /* may be */
 };
 
 enum { NAMESPACES_NEEDED = 5 };
@@ -413,10 +436,20 @@ static int check_mapping(struct reader *reader, const struct oci_json *at)
 static int check_masked(struct reader *reader, const struct oci_json *at)
 {
 	static const char *const allowed[] = {
-		"/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys",
-		"/proc/latency_stats", "/proc/sched_debug", "/proc/scsi", "/proc/timer_list",
-		"/proc/timer_stats", "/sys/devices/virtual/powercap", "/sys/firmware",
-		"/sys/fs/selinux", NULL,
+		"/proc/acpi",
+		"/proc/asound",
+		"/proc/interrupts",
+		"/proc/kcore",
+		"/proc/keys",
+		"/proc/latency_stats",
+		"/proc/sched_debug",
+		"/proc/scsi",
+		"/proc/timer_list",
+		"/proc/timer_stats",
+		"/sys/devices/virtual/powercap",
+		"/sys/firmware",
+		"/sys/fs/selinux",
+		NULL,
 	};
 
 	return check_strings(reader, at, allowed, "is not a path that can be masked here");
@@ -425,8 +458,8 @@ static int check_masked(struct reader *reader, const struct oci_json *at)
 static int check_readonly_paths(struct reader *reader, const struct oci_json *at)
 {
 	static const char *const allowed[] = {
-		"/proc/asound", "/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys",
-		"/proc/sysrq-trigger", NULL,
+		"/proc/asound", "/proc/bus",	       "/proc/fs", "/proc/irq",
+		"/proc/sys",	"/proc/sysrq-trigger", NULL,
 	};
 
 	return check_strings(reader, at, allowed, "is not a path that can be made read-only here");
@@ -469,7 +502,7 @@ static int read_cpu(struct reader *reader, const struct oci_json *at)
 	if (r < 0)
 		return r;
 	if (reader->period == 0)
-		reader->period = 100000;	/* the kernel's default */
+		reader->period = 100000; /* the kernel's default */
 	milli = (reader->quota * 1000 + reader->period - 1) / reader->period;
 	if (milli > OCI_CPU_MILLI_MAX)
 		return oci_json_fail(at, ERR_IMAGE_LIMIT, -E2BIG, reader->err,
@@ -522,7 +555,9 @@ static int check_device_rules(struct reader *reader, const struct oci_json *at)
 static int read_resources(struct reader *reader, const struct oci_json *at)
 {
 	static const struct rule rules[] = {
-		{ "memory", read_memory }, { "cpu", read_cpu }, { "pids", read_pids },
+		{ "memory", read_memory },
+		{ "cpu", read_cpu },
+		{ "pids", read_pids },
 		{ "devices", check_device_rules },
 	};
 
@@ -532,9 +567,9 @@ static int read_resources(struct reader *reader, const struct oci_json *at)
 static int read_linux(struct reader *reader, const struct oci_json *at)
 {
 	static const struct rule rules[] = {
-		{ "resources", read_resources }, { "namespaces", check_namespaces },
+		{ "resources", read_resources },  { "namespaces", check_namespaces },
 		{ "uidMappings", check_mapping }, { "gidMappings", check_mapping },
-		{ "maskedPaths", check_masked }, { "readonlyPaths", check_readonly_paths },
+		{ "maskedPaths", check_masked },  { "readonlyPaths", check_readonly_paths },
 	};
 	struct oci_json list = oci_json_get(at, "namespaces");
 	int r;
@@ -551,8 +586,9 @@ int oci_bundle_parse(struct arena *arena, struct bytes text, const char *file,
 {
 	static const struct rule rules[] = {
 		{ "ociVersion", read_version }, { "process", read_process },
-		{ "root", read_root }, { "hostname", read_hostname }, { "mounts", check_mounts },
-		{ "annotations", accept }, { "linux", read_linux },
+		{ "root", read_root },		{ "hostname", read_hostname },
+		{ "mounts", check_mounts },	{ "annotations", accept },
+		{ "linux", read_linux },
 	};
 	static const char *const needed[] = { "ociVersion", "process", "root", "linux" };
 	CLEANUP(oci_json_free) json_t *root = NULL;

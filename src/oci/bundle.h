@@ -7,13 +7,14 @@
  *
  * taken     process.args, env, cwd, terminal, user.uid, user.gid; root.path, root.readonly;
  *           hostname; linux.resources: memory.limit, cpu.quota with cpu.period, pids.limit.
- * accepted  what `crun spec` and `runc spec` write by default, because it is what a container
- *           here gets anyway, or less: its seven mounts with options from those lists; its masked
- *           and read-only paths; the namespaces pid, network, ipc, uts, mount (each has to be
- *           there, without a path) and cgroup, and user with an identity mapped to ID 0;
- *           capabilities out of podman's default set and AUDIT_WRITE (naming fewer takes none
- *           away); RLIMIT_NOFILE 1024; noNewPrivileges either way; the deny-all device rule;
- *           umask 0022; process.consoleSize (the client's own counts); annotations.
+ * accepted  what `crun spec` and `runc spec` write by default, and what changes nothing here:
+ *           their seven mounts with options from those lists; their masked and read-only paths;
+ *           the namespaces pid, network, ipc, uts, mount (each has to be there, without a path)
+ *           and cgroup, and user with one ID mapped to 0; the deny-all device rule; umask 0022;
+ *           process.consoleSize (the client's own counts); annotations.
+ *           Capabilities out of podman's default set, and AUDIT_WRITE, which no container here
+ *           gets; naming fewer takes none away. RLIMIT_NOFILE 1024, and noNewPrivileges either
+ *           way: both are the agent's to say.
  * refused   everything else, known to the runtime-spec or not, by its JSON pointer: bind and other
  *           mounts, hooks, devices, seccomp, AppArmor and SELinux labels, additional groups,
  *           sysctl, a host's namespaces, other resources... Only an entry that is null, "", 0,
@@ -31,21 +32,21 @@
 #include "oci/process.h"
 
 enum {
-	OCI_HOSTNAME_MAX = 64,		/* Linux's */
-	OCI_BUNDLE_LIST_MAX = 256,	/* mounts, masked paths, capabilities... each */
+	OCI_HOSTNAME_MAX = 64,	   /* Linux's */
+	OCI_BUNDLE_LIST_MAX = 256, /* mounts, masked paths, capabilities... each */
 	OCI_CPU_MILLI_MAX = 1024 * 1000,
-	OCI_PIDS_MAX = 4 << 20,		/* Linux's PID_MAX_LIMIT */
+	OCI_PIDS_MAX = 4 << 20, /* Linux's PID_MAX_LIMIT */
 };
 
 struct oci_bundle {
-	struct oci_process_base process;	/* cmd is process.args, user is "UID:GID" */
-	bool terminal;		/* what the bundle says; `run` goes by its own flag */
-	const char *root_path;	/* of the root file system; relative to the bundle's directory */
+	struct oci_process_base process; /* cmd is process.args, user is "UID:GID" */
+	bool terminal;			 /* what the bundle says; `run` goes by its own flag */
+	const char *root_path; /* of the root file system; relative to the bundle's directory */
 	bool read_only;
-	const char *hostname;	/* "": none */
-	uint32_t cpu_milli;	/* thousandths of a CPU, rounded up; 0: no limit */
-	uint64_t memory_bytes;	/* 0: no limit */
-	uint32_t pids;		/* 0: no limit */
+	const char *hostname;  /* "": none */
+	uint32_t cpu_milli;    /* thousandths of a CPU, rounded up; 0: no limit */
+	uint64_t memory_bytes; /* 0: no limit */
+	uint32_t pids;	       /* 0: no limit */
 };
 
 /*

@@ -49,8 +49,7 @@ int oci_digest_parse(const char *text, struct oci_digest *ret_digest)
 	return 0;
 }
 
-void oci_digest_hex(const struct oci_digest *digest,
-		    char ret_text[static 2 * OCI_DIGEST_BYTES + 1])
+void oci_digest_hex(const struct oci_digest *digest, char ret_text[static 2 * OCI_DIGEST_BYTES + 1])
 {
 	for (size_t i = 0; i < OCI_DIGEST_BYTES; i++) {
 		ret_text[2 * i] = digits[digest->sha256[i] >> 4];

@@ -13,7 +13,7 @@
 
 enum {
 	OCI_DIGEST_BYTES = 32,
-	OCI_DIGEST_TEXT = 7 + 2 * OCI_DIGEST_BYTES + 1,	/* with the NUL */
+	OCI_DIGEST_TEXT = 7 + 2 * OCI_DIGEST_BYTES + 1, /* with the NUL */
 };
 
 struct oci_digest {

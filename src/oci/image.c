@@ -139,8 +139,7 @@ static int read_descriptor(const struct oci_json *at, struct oci_descriptor *ret
 		return r;
 	if (!is_layer(descriptor.media) && descriptor.size > OCI_JSON_MAX)
 		return oci_json_fail(&size, ERR_IMAGE_LIMIT, -E2BIG, err,
-				     "is more than %d, the limit of a JSON document",
-				     OCI_JSON_MAX);
+				     "is more than %d, the limit of a JSON document", OCI_JSON_MAX);
 	*ret_descriptor = descriptor;
 	return 0;
 }
@@ -162,9 +161,9 @@ static int check_schema(const struct oci_json *doc, enum oci_media media, struct
 	if (!oci_json_is_there(&type))
 		return 0;
 	if (!name || find_media(name, &found) < 0 || found != media)
-		return oci_json_fail(&type, ERR_IMAGE, -EINVAL, err, "'%.200s' is not %s",
-				     name ? name : "", media == OCI_MEDIA_INDEX ?
-				     "that of an index" : "that of a manifest");
+		return oci_json_fail(
+			&type, ERR_IMAGE, -EINVAL, err, "'%.200s' is not %s", name ? name : "",
+			media == OCI_MEDIA_INDEX ? "that of an index" : "that of a manifest");
 	return 0;
 }
 
@@ -220,15 +219,14 @@ static int fail_choice(const struct oci_json *list, const char *tag, size_t cand
 			continue;
 		n = snprintf(tags + len, sizeof(tags) - len, "%s'%.100s'", len ? ", " : "", name);
 		if (n < 0 || (size_t)n >= sizeof(tags) - len) {
-			tags[len] = '\0';	/* whole names only */
+			tags[len] = '\0'; /* whole names only */
 			break;
 		}
 		len += (size_t)n;
 	}
 	if (tag && candidates == 0)
-		return oci_json_fail(list, ERR_IMAGE, -EINVAL, err,
-				     "there is no tag '%.60s'%s%s", tag,
-				     tags[0] ? "; there is " : ", nor any other", tags);
+		return oci_json_fail(list, ERR_IMAGE, -EINVAL, err, "there is no tag '%.60s'%s%s",
+				     tag, tags[0] ? "; there is " : ", nor any other", tags);
 	if (candidates == 0)
 		return oci_json_fail(list, ERR_IMAGE, -EINVAL, err,
 				     "there is no manifest of an image in it");
@@ -265,8 +263,8 @@ int oci_index_choose(struct bytes text, const char *file, const char *tag,
 		if (!is_candidate(&entry, tag))
 			continue;
 		candidates++;
-		tags_differ = tags_differ || (name && entry_tag(&entry) &&
-					      strcmp(name, entry_tag(&entry)) != 0);
+		tags_differ = tags_differ ||
+			      (name && entry_tag(&entry) && strcmp(name, entry_tag(&entry)) != 0);
 		name = name ? name : entry_tag(&entry);
 		if (fits[fit]++ == 0)
 			first[fit] = i;
@@ -355,8 +353,7 @@ static int check_platform(const struct oci_json *doc, struct err *err)
 			return oci_json_fail(&part, ERR_IMAGE, -EINVAL, err, "is not a string");
 		if (strcmp(value, parts[i].wanted) != 0)
 			return oci_json_fail(&part, ERR_UNSUPPORTED, -EOPNOTSUPP, err,
-					     "is '%.64s'; guests run '%s'", value,
-					     parts[i].wanted);
+					     "is '%.64s'; guests run '%s'", value, parts[i].wanted);
 	}
 	return 0;
 }
@@ -396,8 +393,8 @@ static int read_diff_ids(struct arena *arena, const struct oci_json *doc, size_t
 	return 0;
 }
 
-static int read_env(struct arena *arena, const struct oci_json *config,
-		    struct oci_strings *ret_env, struct err *err)
+static int read_env(struct arena *arena, const struct oci_json *config, struct oci_strings *ret_env,
+		    struct err *err)
 {
 	struct oci_json env = oci_json_get(config, "Env");
 	int r;
@@ -409,8 +406,7 @@ static int read_env(struct arena *arena, const struct oci_json *config,
 		struct oci_json item = oci_json_item(&env, i);
 
 		if (!oci_process_is_variable(ret_env->at[i]))
-			return oci_json_fail(&item, ERR_IMAGE, -EINVAL, err,
-					     "is not NAME=VALUE");
+			return oci_json_fail(&item, ERR_IMAGE, -EINVAL, err, "is not NAME=VALUE");
 	}
 	return 0;
 }
@@ -454,8 +450,8 @@ static int read_process(struct arena *arena, const struct oci_json *doc,
 	r = oci_json_object(&config, err);
 	if (r < 0)
 		return r;
-	r = oci_json_strings(arena, &entrypoint, OCI_ARGS_MAX, OCI_STRING_MAX,
-			     &process->entrypoint, err);
+	r = oci_json_strings(arena, &entrypoint, OCI_ARGS_MAX, OCI_STRING_MAX, &process->entrypoint,
+			     err);
 	if (r < 0)
 		return r;
 	r = oci_json_strings(arena, &cmd, OCI_ARGS_MAX, OCI_STRING_MAX, &process->cmd, err);
@@ -467,8 +463,8 @@ static int read_process(struct arena *arena, const struct oci_json *doc,
 	return read_place(arena, &config, process, err);
 }
 
-int oci_config_parse(struct arena *arena, struct bytes text, const char *file,
-		     size_t layer_count, struct oci_config *ret_config, struct err *err)
+int oci_config_parse(struct arena *arena, struct bytes text, const char *file, size_t layer_count,
+		     struct oci_config *ret_config, struct err *err)
 {
 	CLEANUP(oci_json_free) json_t *root = NULL;
 	struct oci_config config = { 0 };

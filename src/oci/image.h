@@ -29,9 +29,9 @@
 #include "oci/process.h"
 
 enum {
-	OCI_LAYERS_MAX = 128,		/* as many as we stack */
-	OCI_INDEX_MAX = 4096,		/* manifests in one index */
-	OCI_INDEX_DEPTH = 4,		/* indexes in indexes, index.json included */
+	OCI_LAYERS_MAX = 128, /* as many as we stack */
+	OCI_INDEX_MAX = 4096, /* manifests in one index */
+	OCI_INDEX_DEPTH = 4,  /* indexes in indexes, index.json included */
 };
 
 enum oci_media {
@@ -46,17 +46,17 @@ enum oci_media {
 struct oci_descriptor {
 	enum oci_media media;
 	struct oci_digest digest;
-	uint64_t size;			/* at most OCI_JSON_MAX unless it is a layer */
+	uint64_t size; /* at most OCI_JSON_MAX unless it is a layer */
 };
 
 struct oci_manifest {
 	struct oci_descriptor config;
-	const struct oci_descriptor *layers;	/* lowest first */
-	size_t layer_count;			/* 1 to OCI_LAYERS_MAX */
+	const struct oci_descriptor *layers; /* lowest first */
+	size_t layer_count;		     /* 1 to OCI_LAYERS_MAX */
 };
 
 struct oci_config {
-	const struct oci_digest *diff_ids;	/* lowest first */
+	const struct oci_digest *diff_ids; /* lowest first */
 	size_t diff_count;
 	struct oci_process_base process;
 };
@@ -80,7 +80,7 @@ int oci_manifest_parse(struct arena *arena, struct bytes text, const char *file,
 		       struct oci_manifest *ret_manifest, struct err *err);
 
 /* For linux/amd64, with as many diff IDs as the manifest has layers. */
-int oci_config_parse(struct arena *arena, struct bytes text, const char *file,
-		     size_t layer_count, struct oci_config *ret_config, struct err *err);
+int oci_config_parse(struct arena *arena, struct bytes text, const char *file, size_t layer_count,
+		     struct oci_config *ret_config, struct err *err);
 
 #endif

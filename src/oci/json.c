@@ -57,8 +57,8 @@ int oci_json_load(struct bytes text, const char *file, json_t **ret_root, struct
 	root = json_loadb((const char *)text.at, text.len, JSON_REJECT_DUPLICATES, &why);
 	if (!root) {
 		make_printable(why.text);
-		return err_coded(err, ERR_IMAGE, -EINVAL, "read '%s': line %d, column %d: %s",
-				 file, why.line, why.column, why.text);
+		return err_coded(err, ERR_IMAGE, -EINVAL, "read '%s': line %d, column %d: %s", file,
+				 why.line, why.column, why.text);
 	}
 	*ret_root = root;
 	return 0;
@@ -158,16 +158,16 @@ int oci_json_fail(const struct oci_json *at, enum err_code code, int num, struct
 	write_pointer(at, place, sizeof(place));
 	make_printable(place);
 	make_printable(words);
-	return err_coded(err, code, num, "read '%s': %s%s%s", at->file, place,
-			 place[0] ? ": " : "", words);
+	return err_coded(err, code, num, "read '%s': %s%s%s", at->file, place, place[0] ? ": " : "",
+			 words);
 }
 
 static const char *type_name(const json_t *value)
 {
 	static const char *const names[] = {
-		[JSON_OBJECT] = "an object", [JSON_ARRAY] = "a list", [JSON_STRING] = "a string",
-		[JSON_INTEGER] = "a number", [JSON_REAL] = "a fraction",
-		[JSON_TRUE] = "'true'", [JSON_FALSE] = "'false'", [JSON_NULL] = "null",
+		[JSON_OBJECT] = "an object", [JSON_ARRAY] = "a list",	 [JSON_STRING] = "a string",
+		[JSON_INTEGER] = "a number", [JSON_REAL] = "a fraction", [JSON_TRUE] = "'true'",
+		[JSON_FALSE] = "'false'",    [JSON_NULL] = "null",
 	};
 
 	return names[json_typeof(value)];
@@ -195,8 +195,8 @@ int oci_json_string(struct arena *arena, const struct oci_json *at, size_t max,
 	if (!json_is_string(at->value))
 		return fail_type(at, "a string", err);
 	if (json_string_length(at->value) > max)
-		return oci_json_fail(at, ERR_IMAGE_LIMIT, -E2BIG, err,
-				     "has more than %zu bytes", max);
+		return oci_json_fail(at, ERR_IMAGE_LIMIT, -E2BIG, err, "has more than %zu bytes",
+				     max);
 	text = arena_strdup(arena, json_string_value(at->value));
 	if (!text)
 		return err_num(err, -ENOMEM, "read '%s'", at->file);
@@ -215,9 +215,9 @@ int oci_json_u64(const struct oci_json *at, uint64_t least, uint64_t most, uint6
 		return fail_type(at, "a whole number", err);
 	value = json_integer_value(at->value);
 	if (value < 0 || (uint64_t)value < least || (uint64_t)value > most)
-		return oci_json_fail(at, ERR_IMAGE, -EINVAL, err,
-				     "is %lld, not from %llu to %llu", (long long)value,
-				     (unsigned long long)least, (unsigned long long)most);
+		return oci_json_fail(at, ERR_IMAGE, -EINVAL, err, "is %lld, not from %llu to %llu",
+				     (long long)value, (unsigned long long)least,
+				     (unsigned long long)most);
 	*ret = (uint64_t)value;
 	return 0;
 }

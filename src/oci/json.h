@@ -33,16 +33,16 @@
 #include "base/macro.h"
 
 enum {
-	OCI_JSON_MAX = 4 << 20,		/* bytes of one document */
-	OCI_JSON_DEPTH = 64,		/* brackets in brackets */
+	OCI_JSON_MAX = 4 << 20, /* bytes of one document */
+	OCI_JSON_DEPTH = 64,	/* brackets in brackets */
 };
 
 struct oci_json {
-	const char *file;		/* how messages call the document */
-	const struct oci_json *up;	/* NULL: the document itself */
-	const char *key;		/* in up; NULL: index is */
+	const char *file;	   /* how messages call the document */
+	const struct oci_json *up; /* NULL: the document itself */
+	const char *key;	   /* in up; NULL: index is */
 	size_t index;
-	json_t *value;			/* NULL: absent */
+	json_t *value; /* NULL: absent */
 };
 
 static inline void oci_json_free(json_t *root)
@@ -58,7 +58,7 @@ struct oci_json oci_json_root(json_t *root, const char *file);
 struct oci_json oci_json_get(const struct oci_json *at, const char *key);
 struct oci_json oci_json_item(const struct oci_json *at, size_t index);
 bool oci_json_is_there(const struct oci_json *at);
-bool oci_json_is_empty(const struct oci_json *at);	/* absent, "", [], {}, false or 0 */
+bool oci_json_is_empty(const struct oci_json *at); /* absent, "", [], {}, false or 0 */
 
 /* Sets err with the place before the words, and returns num. */
 int oci_json_fail(const struct oci_json *at, enum err_code code, int num, struct err *err,
@@ -78,7 +78,7 @@ int oci_json_bool(const struct oci_json *at, bool *ret, struct err *err);
 int oci_json_list(const struct oci_json *at, size_t max, size_t *ret_count, struct err *err);
 
 struct oci_strings {
-	const char *const *at;		/* NULL-terminated; NULL while it was never filled */
+	const char *const *at; /* NULL-terminated; NULL while it was never filled */
 	size_t count;
 };
 

@@ -32,8 +32,8 @@ static int fail_memory(struct err *err)
 
 static int fail_limit(struct err *err, const char *what, long limit)
 {
-	return err_coded(err, ERR_IMAGE_LIMIT, -E2BIG,
-			 "put the command together: %s exceed %ld", what, limit);
+	return err_coded(err, ERR_IMAGE_LIMIT, -E2BIG, "put the command together: %s exceed %ld",
+			 what, limit);
 }
 
 static int make_args(struct arena *arena, const struct oci_process_base *base,
@@ -105,7 +105,8 @@ static int put_variables(const char **env, size_t *count, const struct oci_strin
 		if (!oci_process_is_variable(add->at[i]))
 			return err_coded(err, code, -EINVAL,
 					 "put the environment together: '%.200s' is not "
-					 "NAME=VALUE", add->at[i]);
+					 "NAME=VALUE",
+					 add->at[i]);
 		put_variable(env, count, add->at[i]);
 	}
 	return 0;
@@ -152,7 +153,8 @@ static int choose_cwd(const struct oci_process_base *base,
 	if (cwd[0] != '/' || strlen(cwd) > OCI_CWD_MAX)
 		return err_coded(err, asked ? ERR_USAGE : ERR_IMAGE, -EINVAL,
 				 "put the command together: the working directory '%.200s' is not "
-				 "an absolute path of at most %d bytes", cwd, OCI_CWD_MAX);
+				 "an absolute path of at most %d bytes",
+				 cwd, OCI_CWD_MAX);
 	*ret_cwd = cwd;
 	return 0;
 }

@@ -23,38 +23,38 @@
 #define OCI_PROCESS_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 enum {
-	OCI_ARGS_MAX = 4096,		/* of Entrypoint, Cmd and args each, and together */
-	OCI_ENV_MAX = 4096,		/* of the image and of the request each, and together */
-	OCI_STRING_MAX = 131071,	/* the kernel's MAX_ARG_STRLEN without the NUL */
+	OCI_ARGS_MAX = 4096,	 /* of Entrypoint, Cmd and args each, and together */
+	OCI_ENV_MAX = 4096,	 /* of the image and of the request each, and together */
+	OCI_STRING_MAX = 131071, /* the kernel's MAX_ARG_STRLEN without the NUL */
 	OCI_USER_MAX = 255,
 	OCI_CWD_MAX = 4095,
-	OCI_PROCESS_BYTES_MAX = 1 << 20,	/* all strings together, with their NULs */
+	OCI_PROCESS_BYTES_MAX = 1 << 20, /* all strings together, with their NULs */
 };
 
 /* What an image or a bundle brings along. All zeros: a plain directory. */
 struct oci_process_base {
 	struct oci_strings entrypoint;
 	struct oci_strings cmd;
-	struct oci_strings env;		/* NAME=VALUE */
-	const char *cwd;		/* NULL or "": "/" */
-	const char *user;		/* NULL or "": root */
+	struct oci_strings env; /* NAME=VALUE */
+	const char *cwd;	/* NULL or "": "/" */
+	const char *user;	/* NULL or "": root */
 };
 
 struct oci_process_request {
 	struct oci_strings args;
-	bool entrypoint_set;		/* with an empty entrypoint: none */
+	bool entrypoint_set; /* with an empty entrypoint: none */
 	struct oci_strings entrypoint;
-	struct oci_strings env;		/* NAME=VALUE */
-	const char *cwd;		/* NULL or "": the base's */
-	const char *user;		/* NULL or "": the base's */
+	struct oci_strings env; /* NAME=VALUE */
+	const char *cwd;	/* NULL or "": the base's */
+	const char *user;	/* NULL or "": the base's */
 	bool terminal;
 };
 
 struct oci_process {
-	struct oci_strings args;	/* one at least */
-	struct oci_strings env;		/* no name twice */
-	const char *cwd;		/* absolute */
-	const char *user;		/* "", USER or USER:GROUP, each a name or a number */
+	struct oci_strings args; /* one at least */
+	struct oci_strings env;	 /* no name twice */
+	const char *cwd;	 /* absolute */
+	const char *user;	 /* "", USER or USER:GROUP, each a name or a number */
 	bool terminal;
 };
 

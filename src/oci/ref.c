@@ -19,8 +19,8 @@ static const struct {
 
 /* What skopeo reads, and we don't. */
 static const char *const elsewhere[] = {
-	"docker:", "docker-archive:", "docker-daemon:", "containers-storage:", "dir:", "ostree:",
-	"sif:", "tarball:",
+	"docker:", "docker-archive:", "docker-daemon:", "containers-storage:",
+	"dir:",	   "ostree:",	      "sif:",		"tarball:",
 };
 
 static bool has_prefix(const char *text, const char *prefix)
@@ -61,8 +61,8 @@ static int fill_ref(struct arena *arena, size_t kind, const char *rest, struct o
 	struct oci_ref ref = { .kind = kinds[kind].kind };
 
 	if (len == 0)
-		return err_coded(err, ERR_USAGE, -EINVAL,
-				 "read image name: nothing follows '%s'", kinds[kind].prefix);
+		return err_coded(err, ERR_USAGE, -EINVAL, "read image name: nothing follows '%s'",
+				 kinds[kind].prefix);
 	if (len > OCI_REF_PATH_MAX)
 		return err_coded(err, ERR_USAGE, -EINVAL,
 				 "read image name: the path has more than %d bytes",
@@ -94,9 +94,11 @@ int oci_ref_parse(struct arena *arena, const char *text, struct oci_ref *ret_ref
 		if (has_prefix(text, elsewhere[i]))
 			return err_coded(err, ERR_UNSUPPORTED, -EOPNOTSUPP,
 					 "read image name '%.200s': '%s' is not there yet; use "
-					 "skopeo copy to an oci: directory", text, elsewhere[i]);
+					 "skopeo copy to an oci: directory",
+					 text, elsewhere[i]);
 	}
 	return err_coded(err, ERR_USAGE, -EINVAL,
 			 "read image name '%.200s': it must begin with oci:, oci-archive:, "
-			 "bundle: or rootfs:", text);
+			 "bundle: or rootfs:",
+			 text);
 }

@@ -31,8 +31,8 @@ enum oci_ref_kind {
 
 struct oci_ref {
 	enum oci_ref_kind kind;
-	const char *path;	/* as typed; never "" */
-	const char *tag;	/* NULL: none given */
+	const char *path; /* as typed; never "" */
+	const char *tag;  /* NULL: none given */
 };
 
 /*
@@ -40,7 +40,6 @@ struct oci_ref {
  * -EOPNOTSUPP with ERR_UNSUPPORTED: docker:, containers-storage: and skopeo's other transports;
  * -ENOMEM.
  */
-int oci_ref_parse(struct arena *arena, const char *text, struct oci_ref *ret_ref,
-		  struct err *err);
+int oci_ref_parse(struct arena *arena, const char *text, struct oci_ref *ret_ref, struct err *err);
 
 #endif

@@ -18,10 +18,10 @@ enum { CHUNK = 256 << 10 };
 
 struct rootfs_member {
 	char *name;
-	uint64_t offset;	/* of its bytes, in a plain tar */
+	uint64_t offset; /* of its bytes, in a plain tar */
 	uint64_t size;
-	size_t index;		/* among all headers, for a compressed one */
-	uint8_t *kept;		/* NULL: not in memory */
+	size_t index;  /* among all headers, for a compressed one */
+	uint8_t *kept; /* NULL: not in memory */
 };
 
 struct rootfs_archive {
@@ -46,7 +46,7 @@ struct rootfs_reader {
 	struct rootfs_archive *archive;
 	const struct rootfs_member *member;
 	uint64_t done;
-	struct archive *tar;	/* of a compressed archive, at the member */
+	struct archive *tar; /* of a compressed archive, at the member */
 	struct source source;
 };
 
@@ -68,8 +68,9 @@ static la_ssize_t read_source(struct archive *tar, void *data, const void **ret_
 static la_int64_t skip_source(struct archive *tar, void *data, la_int64_t len)
 {
 	struct source *source = data;
-	uint64_t left = source->archive->file_size > source->offset ?
-			source->archive->file_size - source->offset : 0;
+	uint64_t left = source->archive->file_size > source->offset
+				? source->archive->file_size - source->offset
+				: 0;
 
 	(void)tar;
 	if (len < 0)
@@ -189,10 +190,12 @@ static int index_entry(struct rootfs_archive *archive, struct archive *tar,
 		return err_coded(err, ERR_IMAGE_LIMIT, -E2BIG,
 				 "read '%s': it has more than %d files", archive->file,
 				 ROOTFS_MEMBERS_MAX);
-	r = add_member(archive, &(struct rootfs_member){
-		.size = (uint64_t)archive_entry_size(entry),
-		.offset = (uint64_t)archive_filter_bytes(tar, 0),
-	}, err);
+	r = add_member(archive,
+		       &(struct rootfs_member){
+			       .size = (uint64_t)archive_entry_size(entry),
+			       .offset = (uint64_t)archive_filter_bytes(tar, 0),
+		       },
+		       err);
 	if (r < 0)
 		return r;
 	member = &archive->members[archive->count - 1];

@@ -21,7 +21,7 @@
 
 enum {
 	ROOTFS_MEMBERS_MAX = 65536,
-	ROOTFS_KEPT_MAX = 256 << 10,		/* a member up to this size is small */
+	ROOTFS_KEPT_MAX = 256 << 10, /* a member up to this size is small */
 	ROOTFS_KEPT_TOTAL_MAX = 16 << 20,
 };
 
@@ -34,7 +34,7 @@ struct rootfs_member;
  */
 int rootfs_archive_open(int take_fd, const char *file, struct rootfs_archive **ret_archive,
 			struct err *err);
-struct rootfs_archive *rootfs_archive_free(struct rootfs_archive *archive);	/* NULL is fine */
+struct rootfs_archive *rootfs_archive_free(struct rootfs_archive *archive); /* NULL is fine */
 CLEANUP_PTR(struct rootfs_archive, rootfs_archive_free)
 
 /* NULL: there is none. Lives as long as the archive. */
@@ -46,7 +46,7 @@ uint64_t rootfs_member_size(const struct rootfs_member *member);
 struct rootfs_reader;
 int rootfs_reader_open(struct rootfs_archive *archive, const struct rootfs_member *member,
 		       struct rootfs_reader **ret_reader, struct err *err);
-struct rootfs_reader *rootfs_reader_free(struct rootfs_reader *reader);	/* NULL is fine */
+struct rootfs_reader *rootfs_reader_free(struct rootfs_reader *reader); /* NULL is fine */
 CLEANUP_PTR(struct rootfs_reader, rootfs_reader_free)
 
 /*

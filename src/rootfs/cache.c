@@ -16,15 +16,15 @@
 #include "sys/walk.h"
 
 enum {
-	NAME_SIZE = ROOTFS_KEY_TEXT + 16,	/* a key and a suffix */
+	NAME_SIZE = ROOTFS_KEY_TEXT + 16, /* a key and a suffix */
 	META_MAX = 4096,
 };
 
 struct rootfs_build {
-	int dir_fd;			/* the cache's */
+	int dir_fd; /* the cache's */
 	struct rootfs_key lock;
 	int lock_fd;
-	int fd;				/* of LOCK.tmp; -1: none */
+	int fd; /* of LOCK.tmp; -1: none */
 };
 
 static const char *const prefixes[] = {
@@ -64,7 +64,7 @@ int rootfs_cache_open(uid_t uid, const char *xdg_cache_home, const char *home, i
 
 	if (uid == 0)
 		n = snprintf(path, sizeof(path), "/var/cache/casemate");
-	else if (is_absolute(xdg_cache_home))	/* a relative one is to be ignored, says XDG */
+	else if (is_absolute(xdg_cache_home)) /* a relative one is to be ignored, says XDG */
 		n = snprintf(path, sizeof(path), "%s/casemate", xdg_cache_home);
 	else if (is_absolute(home))
 		n = snprintf(path, sizeof(path), "%s/.cache/casemate", home);
@@ -73,7 +73,8 @@ int rootfs_cache_open(uid_t uid, const char *xdg_cache_home, const char *home, i
 				 "open the cache: neither XDG_CACHE_HOME nor HOME is an absolute "
 				 "path");
 	if (n < 0 || (size_t)n >= sizeof(path))
-		return err_coded(err, ERR_HOST, -ENAMETOOLONG, "open the cache: its path is too "
+		return err_coded(err, ERR_HOST, -ENAMETOOLONG,
+				 "open the cache: its path is too "
 				 "long");
 	r = file_mkdir_p(AT_FDCWD, path, 0700, err);
 	if (r == 0)
@@ -85,7 +86,8 @@ int rootfs_cache_open(uid_t uid, const char *xdg_cache_home, const char *home, i
 	if (st.st_uid != uid || (st.st_mode & 022))
 		return err_coded(err, ERR_HOST, -EPERM,
 				 "open the cache: '%s' is not this user's alone: chown and chmod "
-				 "go-w it, or remove it", path);
+				 "go-w it, or remove it",
+				 path);
 	*ret_dir_fd = steal_fd(&fd);
 	return 0;
 }
@@ -116,13 +118,13 @@ static int format_meta(const struct image_info *info, struct buf *ret_text)
 	static_assert((int)IMAGE_HASH_SIZE == (int)OCI_DIGEST_BYTES, "both are SHA-256");
 	memcpy(root.sha256, info->root, sizeof(root.sha256));
 	oci_digest_hex(&root, hex);
-	return buf_addf(ret_text, "{\"format\":\"%s\",\"root\":\"sha256:%s\",\"data_blocks\":%llu,"
+	return buf_addf(ret_text,
+			"{\"format\":\"%s\",\"root\":\"sha256:%s\",\"data_blocks\":%llu,"
 			"\"hash_start_block\":%llu,\"total_bytes\":%llu,\"needs_lower\":%s,"
-			"\"root_opaque\":%s}\n", IMAGE_FORMAT, hex,
-			(unsigned long long)info->data_blocks,
+			"\"root_opaque\":%s}\n",
+			IMAGE_FORMAT, hex, (unsigned long long)info->data_blocks,
 			(unsigned long long)info->hash_start_block,
-			(unsigned long long)info->total_bytes,
-			info->needs_lower ? "true" : "false",
+			(unsigned long long)info->total_bytes, info->needs_lower ? "true" : "false",
 			info->root_opaque ? "true" : "false");
 }
 
@@ -151,8 +153,8 @@ static int parse_meta(struct bytes text, struct image_info *ret_info)
 	    oci_json_u64(&start, 1, INT64_MAX, &info.hash_start_block, NULL) < 0 ||
 	    oci_json_u64(&total, 1, INT64_MAX, &info.total_bytes, NULL) < 0 ||
 	    oci_json_bool(&lower, &info.needs_lower, NULL) < 0 ||
-	    oci_json_bool(&opaque, &info.root_opaque, NULL) < 0 ||
-	    info.data_blocks == 0 || info.hash_start_block == 0 || info.total_bytes == 0)
+	    oci_json_bool(&opaque, &info.root_opaque, NULL) < 0 || info.data_blocks == 0 ||
+	    info.hash_start_block == 0 || info.total_bytes == 0)
 		return -ENOENT;
 	memcpy(info.root, digest.sha256, sizeof(info.root));
 	*ret_info = info;
@@ -165,7 +167,7 @@ int rootfs_cache_get(const struct rootfs_cache *cache, const struct rootfs_key *
 	CLEANUP(buf_done) struct buf text = { 0 };
 	cleanup_close int meta_fd = -1, fd = -1;
 	struct rootfs_stored stored;
-	struct err why = { 0 };		/* err stays clean when there is just nothing */
+	struct err why = { 0 }; /* err stays clean when there is just nothing */
 	char name[NAME_SIZE];
 	size_t len = 0;
 	struct stat st;

@@ -32,12 +32,12 @@
 #include "oci/digest.h"
 #include "rootfs/progress.h"
 
-enum { ROOTFS_KEY_TEXT = 6 + 2 * OCI_DIGEST_BYTES + 1 };	/* "chain-", digits, NUL */
+enum { ROOTFS_KEY_TEXT = 6 + 2 * OCI_DIGEST_BYTES + 1 }; /* "chain-", digits, NUL */
 
 enum rootfs_key_kind {
-	ROOTFS_KEY_DIFF,	/* a layer by itself: its diff ID */
-	ROOTFS_KEY_CHAIN,	/* a layer and what is below it: the chain ID */
-	ROOTFS_KEY_SNAP,	/* a directory, as it was */
+	ROOTFS_KEY_DIFF,  /* a layer by itself: its diff ID */
+	ROOTFS_KEY_CHAIN, /* a layer and what is below it: the chain ID */
+	ROOTFS_KEY_SNAP,  /* a directory, as it was */
 };
 
 struct rootfs_key {
@@ -56,7 +56,7 @@ int rootfs_cache_open(uid_t uid, const char *xdg_cache_home, const char *home, i
 		      struct err *err);
 
 struct rootfs_cache {
-	int dir_fd;		/* of layers/v1 */
+	int dir_fd; /* of layers/v1 */
 };
 
 /* Makes layers/v1 in the cache directory. */
@@ -65,7 +65,7 @@ void rootfs_cache_done(struct rootfs_cache *cache);
 CLEANUP_FUNC(struct rootfs_cache, rootfs_cache_done)
 
 struct rootfs_stored {
-	int fd;			/* the image, open for reading; the caller's to close */
+	int fd; /* the image, open for reading; the caller's to close */
 	struct image_info info;
 };
 

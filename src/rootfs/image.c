@@ -24,8 +24,8 @@ struct maker {
 	struct rootfs_layout *layout;
 	struct oci_manifest manifest;
 	struct oci_config config;
-	struct oci_digest chain;	/* of the layer at hand */
-	size_t base;			/* layers before this one can't be seen */
+	struct oci_digest chain; /* of the layer at hand */
+	size_t base;		 /* layers before this one can't be seen */
 	struct rootfs_image *image;
 };
 
@@ -111,8 +111,8 @@ static int advance_chain(struct maker *maker, size_t i, struct err *err)
 	oci_digest_format(&maker->chain, below);
 	oci_digest_format(diff, this);
 	n = snprintf(both, sizeof(both), "%s %s", below, this);
-	return rootfs_sha256_of((struct bytes){ (const uint8_t *)both, (size_t)n },
-				&maker->chain, err);
+	return rootfs_sha256_of((struct bytes){ (const uint8_t *)both, (size_t)n }, &maker->chain,
+				err);
 }
 
 /* The layer as it is in the cache: by its diff ID, or else by its chain ID. */
@@ -365,7 +365,8 @@ int rootfs_image_open(const struct oci_ref *ref, const struct rootfs_image_opts 
 		      struct rootfs_image **ret_image, struct err *err)
 {
 	CLEANUP(rootfs_image_free) struct rootfs_image *image = calloc(1, sizeof(*image));
-	CLEANUP(maker_done) struct maker maker = {
+	CLEANUP(maker_done)
+	struct maker maker = {
 		.opts = opts,
 		.cache.dir_fd = -1,
 		.progress = { .fn = opts->progress, .data = opts->progress_data },

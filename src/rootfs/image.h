@@ -33,35 +33,35 @@
 #include "rootfs/progress.h"
 
 struct rootfs_image_opts {
-	int at_fd;			/* what a relative path is relative to; AT_FDCWD */
-	int cache_fd;			/* from rootfs_cache_open(); borrowed */
+	int at_fd;    /* what a relative path is relative to; AT_FDCWD */
+	int cache_fd; /* from rootfs_cache_open(); borrowed */
 	struct rootfs_limits limits;
-	rootfs_progress_fn *progress;	/* may be NULL */
+	rootfs_progress_fn *progress; /* may be NULL */
 	void *progress_data;
-	bool map_ids;			/* of directories, not of OCI layers: these become 0 */
+	bool map_ids; /* of directories, not of OCI layers: these become 0 */
 	uint32_t map_uid;
 	uint32_t map_gid;
 };
 
 struct rootfs_layer {
-	int fd;				/* the image and its tree, for reading; the image's own */
-	uint8_t root[IMAGE_HASH_SIZE];	/* of the verity tree */
-	uint64_t data_blocks;		/* of IMAGE_BLOCK_SIZE bytes */
-	uint64_t hash_start;		/* in blocks */
-	uint64_t size;			/* in bytes */
-	enum rootfs_key_kind kind;	/* what id is: diff ID, chain ID, or a snapshot's key */
+	int fd;			       /* the image and its tree, for reading; the image's own */
+	uint8_t root[IMAGE_HASH_SIZE]; /* of the verity tree */
+	uint64_t data_blocks;	       /* of IMAGE_BLOCK_SIZE bytes */
+	uint64_t hash_start;	       /* in blocks */
+	uint64_t size;		       /* in bytes */
+	enum rootfs_key_kind kind;     /* what id is: diff ID, chain ID, or a snapshot's key */
 	char id[OCI_DIGEST_TEXT];
-	bool cached;			/* it was there before */
+	bool cached; /* it was there before */
 };
 
 /* Callers read; only layers[].fd may be taken (steal_fd). */
 struct rootfs_image {
 	struct arena arena;
-	struct rootfs_layer *layers;	/* lowest first; one at least */
+	struct rootfs_layer *layers; /* lowest first; one at least */
 	size_t layer_count;
 	struct oci_process_base process;
-	const struct oci_bundle *bundle;	/* NULL unless the reference was one */
-	char digest[OCI_DIGEST_TEXT];	/* of the manifest; "" without one */
+	const struct oci_bundle *bundle; /* NULL unless the reference was one */
+	char digest[OCI_DIGEST_TEXT];	 /* of the manifest; "" without one */
 };
 
 /*
@@ -71,7 +71,7 @@ struct rootfs_image {
  */
 int rootfs_image_open(const struct oci_ref *ref, const struct rootfs_image_opts *opts,
 		      struct rootfs_image **ret_image, struct err *err);
-struct rootfs_image *rootfs_image_free(struct rootfs_image *image);	/* NULL is fine */
+struct rootfs_image *rootfs_image_free(struct rootfs_image *image); /* NULL is fine */
 CLEANUP_PTR(struct rootfs_image, rootfs_image_free)
 
 #endif

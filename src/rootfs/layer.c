@@ -25,13 +25,13 @@
 struct build {
 	const struct rootfs_layer_opts *opts;
 	struct rootfs_blob *blob;
-	struct archive *packed;		/* blob -> bytes of the tar */
-	struct archive *tar;		/* bytes of the tar -> entries */
+	struct archive *packed; /* blob -> bytes of the tar */
+	struct archive *tar;	/* bytes of the tar -> entries */
 	struct rootfs_sha256 *sha;
 	struct image_writer *writer;
-	bool is_empty;			/* not even the blocks that end a tar */
+	bool is_empty; /* not even the blocks that end a tar */
 	uint64_t tar_bytes, max_tar_bytes;
-	struct err why;			/* what a callback has to say that libarchive can't */
+	struct err why; /* what a callback has to say that libarchive can't */
 	struct image_xattr *xattrs;
 	size_t xattr_cap;
 };
@@ -218,8 +218,7 @@ static int read_xattrs(struct build *build, struct archive_entry *from, struct i
 	return 0;
 }
 
-static int fail_entry(const struct build *build, const char *path, const char *why,
-		      struct err *err)
+static int fail_entry(const struct build *build, const char *path, const char *why, struct err *err)
 {
 	return err_coded(err, ERR_IMAGE, -EINVAL, "read layer '%s': '%.120s' %s",
 			 rootfs_blob_name(build->blob), path ? path : "", why);
@@ -339,8 +338,8 @@ static int check_digests(struct build *build, struct err *err)
 		oci_digest_format(build->opts->diff_id, wanted);
 		return err_coded(err, ERR_IMAGE_DIGEST, -EBADMSG,
 				 "read layer '%s': the digest of its tar is '%s', the image's "
-				 "configuration has '%s'", rootfs_blob_name(build->blob), found,
-				 wanted);
+				 "configuration has '%s'",
+				 rootfs_blob_name(build->blob), found, wanted);
 	}
 	return 0;
 }
@@ -355,8 +354,7 @@ static int find_nothing(void *data, const char *path, struct image_entry *ret_en
 	return -ENOENT;
 }
 
-static int copy_nothing(void *data, const char *path, const struct image_sink *to,
-			struct err *err)
+static int copy_nothing(void *data, const char *path, const struct image_sink *to, struct err *err)
 {
 	(void)data;
 	(void)to;
@@ -397,8 +395,8 @@ static int build_layer(struct rootfs_layout *layout, const struct rootfs_layer_o
 	struct err digest_err = { 0 };
 	int r;
 
-	build.max_tar_bytes = opts->limits->max_tar_bytes ? opts->limits->max_tar_bytes :
-							    ROOTFS_TAR_DEFAULT;
+	build.max_tar_bytes = opts->limits->max_tar_bytes ? opts->limits->max_tar_bytes
+							  : ROOTFS_TAR_DEFAULT;
 	r = rootfs_blob_open(layout, opts->descriptor, &build.blob, err);
 	if (r < 0)
 		return r;

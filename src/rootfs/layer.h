@@ -23,15 +23,15 @@
 
 /* Of each, 0 is the default. */
 struct rootfs_limits {
-	struct image_limits image;	/* for each layer; plain_names is not for the caller */
-	uint64_t max_tar_bytes;		/* of one layer's tar; declared holes are free */
+	struct image_limits image; /* for each layer; plain_names is not for the caller */
+	uint64_t max_tar_bytes;	   /* of one layer's tar; declared holes are free */
 };
 
 struct rootfs_layer_opts {
 	const struct oci_descriptor *descriptor;
 	const struct oci_digest *diff_id;
 	const struct rootfs_limits *limits;
-	const struct image_lower *lower;	/* what is below; NULL: this is the lowest layer */
+	const struct image_lower *lower; /* what is below; NULL: this is the lowest layer */
 	const struct image_sink *sink;
 	struct rootfs_progress *progress;
 };

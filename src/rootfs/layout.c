@@ -17,15 +17,15 @@
 enum { CHUNK = 256 << 10 };
 
 struct rootfs_layout {
-	char *path;				/* for messages */
-	int dir_fd;				/* -1: an archive */
+	char *path; /* for messages */
+	int dir_fd; /* -1: an archive */
 	struct rootfs_archive *archive;
 };
 
 struct rootfs_blob {
 	struct oci_descriptor descriptor;
 	char name[OCI_DIGEST_TEXT];
-	int fd;					/* -1: in an archive */
+	int fd; /* -1: in an archive */
 	struct rootfs_reader *reader;
 	struct rootfs_sha256 *sha;
 	uint64_t done;
@@ -53,8 +53,8 @@ static int read_named(struct rootfs_layout *layout, const char *name, struct buf
 		r = rootfs_reader_open(layout->archive, member, &reader, err);
 	} else {
 		/* O_NONBLOCK: a FIFO of that name has to be an error, not a wait */
-		r = file_open_beneath(layout->dir_fd, name, O_RDONLY | O_NONBLOCK | O_NOCTTY,
-				      &fd, err);
+		r = file_open_beneath(layout->dir_fd, name, O_RDONLY | O_NONBLOCK | O_NOCTTY, &fd,
+				      err);
 	}
 	if (r < 0)
 		return err_recode(err, err_wrap(err, r, "read '%s'", layout->path), ERR_IMAGE);
@@ -96,7 +96,8 @@ static int open_files(struct rootfs_layout *layout, const struct oci_ref *ref, i
 	    rootfs_archive_find(layout->archive, "manifest.json"))
 		return err_coded(err, ERR_UNSUPPORTED, -EOPNOTSUPP,
 				 "read '%s': it is a docker archive, which is not there yet; use "
-				 "skopeo copy to an oci: directory", ref->path);
+				 "skopeo copy to an oci: directory",
+				 ref->path);
 	return 0;
 }
 
@@ -260,7 +261,7 @@ int rootfs_blob_next(struct rootfs_blob *blob, struct bytes *ret_bytes, struct e
 	}
 	if (r < 0)
 		return err_wrap(err, r, "read blob '%s'", blob->name);
-	if (bytes.len == 0)	/* cut short since it was opened */
+	if (bytes.len == 0) /* cut short since it was opened */
 		return check_digest(blob, err);
 	rootfs_sha256_add(blob->sha, bytes);
 	blob->done += bytes.len;
@@ -307,4 +308,3 @@ int rootfs_layout_read(struct rootfs_layout *layout, const struct oci_descriptor
 	r = buf_add(ret_blob, text.at, text.len);
 	return r < 0 ? err_num(err, r, "read blob '%s'", blob->name) : 0;
 }
-

@@ -34,7 +34,7 @@ struct rootfs_layout;
  */
 int rootfs_layout_open(const struct oci_ref *ref, int at_fd, struct rootfs_layout **ret_layout,
 		       struct err *err);
-struct rootfs_layout *rootfs_layout_free(struct rootfs_layout *layout);	/* NULL is fine */
+struct rootfs_layout *rootfs_layout_free(struct rootfs_layout *layout); /* NULL is fine */
 CLEANUP_PTR(struct rootfs_layout, rootfs_layout_free)
 
 /* Adds index.json to *ret_text; -EFBIG with ERR_IMAGE_LIMIT above OCI_JSON_MAX. */
@@ -51,14 +51,14 @@ int rootfs_layout_read(struct rootfs_layout *layout, const struct oci_descriptor
 struct rootfs_blob;
 int rootfs_blob_open(struct rootfs_layout *layout, const struct oci_descriptor *descriptor,
 		     struct rootfs_blob **ret_blob, struct err *err);
-struct rootfs_blob *rootfs_blob_free(struct rootfs_blob *blob);		/* NULL is fine */
+struct rootfs_blob *rootfs_blob_free(struct rootfs_blob *blob); /* NULL is fine */
 CLEANUP_PTR(struct rootfs_blob, rootfs_blob_free)
 
 /* 1 and bytes that last until the next call; 0 at the end, again and again. */
 int rootfs_blob_next(struct rootfs_blob *blob, struct bytes *ret_bytes, struct err *err);
 
-uint64_t rootfs_blob_done(const struct rootfs_blob *blob);	/* bytes shown so far */
+uint64_t rootfs_blob_done(const struct rootfs_blob *blob); /* bytes shown so far */
 uint64_t rootfs_blob_size(const struct rootfs_blob *blob);
-const char *rootfs_blob_name(const struct rootfs_blob *blob);	/* "sha256:..." */
+const char *rootfs_blob_name(const struct rootfs_blob *blob); /* "sha256:..." */
 
 #endif

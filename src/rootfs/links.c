@@ -12,12 +12,12 @@
 
 struct link {
 	uint64_t dev, ino;
-	char *path;		/* NULL: free */
+	char *path; /* NULL: free */
 };
 
 struct rootfs_links {
 	struct link *slots;
-	size_t size;		/* a power of two */
+	size_t size; /* a power of two */
 	size_t count;
 };
 

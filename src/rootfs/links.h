@@ -11,8 +11,8 @@
 
 struct rootfs_links;
 
-int rootfs_links_new(struct rootfs_links **ret_links);				/* -ENOMEM */
-struct rootfs_links *rootfs_links_free(struct rootfs_links *links);	/* NULL is fine */
+int rootfs_links_new(struct rootfs_links **ret_links);		    /* -ENOMEM */
+struct rootfs_links *rootfs_links_free(struct rootfs_links *links); /* NULL is fine */
 CLEANUP_PTR(struct rootfs_links, rootfs_links_free)
 
 /*

@@ -42,8 +42,7 @@ void rootfs_sha256_add(struct rootfs_sha256 *sha, struct bytes bytes)
 		sha->is_broken = true;
 }
 
-int rootfs_sha256_finish(struct rootfs_sha256 *sha, struct oci_digest *ret_digest,
-			 struct err *err)
+int rootfs_sha256_finish(struct rootfs_sha256 *sha, struct oci_digest *ret_digest, struct err *err)
 {
 	struct oci_digest digest;
 

@@ -24,9 +24,9 @@ struct snap {
 	struct rootfs_sha256 *sha;
 	struct image_writer *writer;
 	struct rootfs_links *links;
-	uint64_t total, done;		/* bytes of files; of the first walk, and read so far */
+	uint64_t total, done; /* bytes of files; of the first walk, and read so far */
 	struct buf target;
-	struct buf names, values;	/* of extended attributes */
+	struct buf names, values; /* of extended attributes */
 	struct image_xattr xattrs[IMAGE_XATTR_COUNT_MAX];
 	uint8_t chunk[CHUNK];
 };
@@ -74,16 +74,22 @@ static void add_to_key(struct snap *snap, const struct walk_entry *entry)
 {
 	const struct stat *st = &entry->st;
 	uint64_t record[] = {
-		st->st_ino, (uint64_t)st->st_size, (uint64_t)st->st_ctim.tv_sec,
-		(uint64_t)st->st_ctim.tv_nsec, st->st_mode, st->st_uid, st->st_gid,
-		(uint64_t)st->st_mtim.tv_sec, (uint64_t)st->st_mtim.tv_nsec,
+		st->st_ino,
+		(uint64_t)st->st_size,
+		(uint64_t)st->st_ctim.tv_sec,
+		(uint64_t)st->st_ctim.tv_nsec,
+		st->st_mode,
+		st->st_uid,
+		st->st_gid,
+		(uint64_t)st->st_mtim.tv_sec,
+		(uint64_t)st->st_mtim.tv_nsec,
 	};
 
 	/* a kernel's file system is made anew with every mount, and nothing of it is kept */
 	if (entry->is_kernels)
 		record[0] = record[1] = record[2] = record[3] = record[7] = record[8] = 0;
-	rootfs_sha256_add(snap->sha, (struct bytes){ (const uint8_t *)entry->path,
-						     strlen(entry->path) + 1 });
+	rootfs_sha256_add(snap->sha,
+			  (struct bytes){ (const uint8_t *)entry->path, strlen(entry->path) + 1 });
 	rootfs_sha256_add(snap->sha, (struct bytes){ (uint8_t *)record, sizeof(record) });
 }
 
@@ -117,13 +123,12 @@ static int read_xattrs(struct snap *snap, int fd, struct image_entry *entry, str
 			continue;
 		if (count == IMAGE_XATTR_COUNT_MAX)
 			return err_coded(err, ERR_IMAGE_LIMIT, -EFBIG,
-					 "read '%s': it has more than %d attributes",
-					 entry->path, IMAGE_XATTR_COUNT_MAX);
+					 "read '%s': it has more than %d attributes", entry->path,
+					 IMAGE_XATTR_COUNT_MAX);
 		start = snap->values.len;
 		r = walk_xattr_value(fd, name, &snap->values, err);
 		if (r < 0)
-			return err_wrap(err, r == -ENODATA ? -ESTALE : r, "read '%s'",
-					entry->path);
+			return err_wrap(err, r == -ENODATA ? -ESTALE : r, "read '%s'", entry->path);
 		/* the buffer moves as it grows: an offset until all are there */
 		snap->xattrs[count++] = (struct image_xattr){
 			.name = name,
@@ -153,8 +158,7 @@ static int copy_range(struct snap *snap, int fd, uint64_t start, uint64_t end, s
 			return r;
 		if (len != want)
 			return -ESTALE;
-		r = image_writer_data(snap->writer, start, (struct bytes){ snap->chunk, len },
-				      err);
+		r = image_writer_data(snap->writer, start, (struct bytes){ snap->chunk, len }, err);
 		if (r < 0)
 			return r;
 		start += len;
@@ -294,7 +298,7 @@ static int see_entry(void *data, const struct walk_entry *entry, struct err *err
 /* What a walk that reads nothing finds out. */
 struct state {
 	struct oci_digest id;
-	uint64_t total;			/* bytes of files */
+	uint64_t total; /* bytes of files */
 };
 
 static int look(int dir_fd, const struct rootfs_snapshot_opts *opts, struct state *ret_state,

@@ -32,14 +32,14 @@
 struct rootfs_snapshot_opts {
 	const struct rootfs_limits *limits;
 	struct rootfs_progress *progress;
-	bool map_ids;		/* the two below become 0 */
+	bool map_ids; /* the two below become 0 */
 	uint32_t map_uid;
 	uint32_t map_gid;
 };
 
 struct rootfs_snapshot {
-	struct oci_digest id;		/* of what the walk saw */
-	bool cached;			/* the image was there before */
+	struct oci_digest id; /* of what the walk saw */
+	bool cached;	      /* the image was there before */
 	struct rootfs_stored stored;
 };
 

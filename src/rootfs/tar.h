@@ -10,7 +10,7 @@
 #include "base/err.h"
 #include "base/macro.h"
 
-struct archive *rootfs_tar_free(struct archive *tar);	/* NULL is fine */
+struct archive *rootfs_tar_free(struct archive *tar); /* NULL is fine */
 CLEANUP_PTR(struct archive, rootfs_tar_free)
 
 /* Says what libarchive has said of file: -EINVAL with ERR_IMAGE, or -ENOMEM. */

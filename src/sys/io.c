@@ -114,8 +114,10 @@ int io_open_own(int dir_fd, const char *name, int *ret_fd, struct err *err)
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return err_sys(err, "open '%s'", name);
 	if (!S_ISREG(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 022))
-		return err_set(err, -EPERM, "open '%s': it is not a file of this user's that "
-			       "nobody else may write", name);
+		return err_set(err, -EPERM,
+			       "open '%s': it is not a file of this user's that "
+			       "nobody else may write",
+			       name);
 	*ret_fd = steal_fd(&fd);
 	return 0;
 }

@@ -14,7 +14,7 @@
 
 #include "base/macro.h"
 
-#ifndef MQUEUE_MAGIC		/* in ipc/mqueue.c only */
+#ifndef MQUEUE_MAGIC /* in ipc/mqueue.c only */
 #define MQUEUE_MAGIC 0x19800202
 #endif
 
@@ -73,11 +73,26 @@ int walk_names(int dir_fd, struct strv *ret_names, struct err *err)
 static bool is_kernels(int fd)
 {
 	static const uint32_t magics[] = {
-		PROC_SUPER_MAGIC, SYSFS_MAGIC, DEVPTS_SUPER_MAGIC, CGROUP_SUPER_MAGIC,
-		CGROUP2_SUPER_MAGIC, DEBUGFS_MAGIC, TRACEFS_MAGIC, SECURITYFS_MAGIC,
-		SELINUX_MAGIC, SMACK_MAGIC, BPF_FS_MAGIC, PSTOREFS_MAGIC, EFIVARFS_MAGIC,
-		BINFMTFS_MAGIC, MQUEUE_MAGIC, HUGETLBFS_MAGIC, NSFS_MAGIC, AUTOFS_SUPER_MAGIC,
-		0x62656570 /* configfs */, 0x65735543 /* fusectl */,
+		PROC_SUPER_MAGIC,
+		SYSFS_MAGIC,
+		DEVPTS_SUPER_MAGIC,
+		CGROUP_SUPER_MAGIC,
+		CGROUP2_SUPER_MAGIC,
+		DEBUGFS_MAGIC,
+		TRACEFS_MAGIC,
+		SECURITYFS_MAGIC,
+		SELINUX_MAGIC,
+		SMACK_MAGIC,
+		BPF_FS_MAGIC,
+		PSTOREFS_MAGIC,
+		EFIVARFS_MAGIC,
+		BINFMTFS_MAGIC,
+		MQUEUE_MAGIC,
+		HUGETLBFS_MAGIC,
+		NSFS_MAGIC,
+		AUTOFS_SUPER_MAGIC,
+		0x62656570 /* configfs */,
+		0x65735543 /* fusectl */,
 	};
 	struct statfs fs;
 
@@ -160,8 +175,8 @@ static int visit_names(struct walk *walk, const struct walk_entry *dir, struct e
 
 static int visit_dir(struct walk *walk, struct walk_entry *entry, dev_t dev, struct err *err)
 {
-	cleanup_close int fd = openat(entry->dir_fd, entry->name, O_RDONLY | O_DIRECTORY |
-				      O_NOFOLLOW | O_CLOEXEC);
+	cleanup_close int fd =
+		openat(entry->dir_fd, entry->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	struct stat st;
 	int r;
 
@@ -183,8 +198,8 @@ static int visit(struct walk *walk, struct walk_entry *entry, dev_t dev, struct 
 	int r;
 
 	/* AT_NO_AUTOMOUNT is what a walk of somebody's files owes to the mounts that sleep there */
-	if (fstatat(entry->dir_fd, entry->name, &entry->st,
-		    AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT) < 0)
+	if (fstatat(entry->dir_fd, entry->name, &entry->st, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT) <
+	    0)
 		return fail_open(entry->path, err);
 	if (S_ISDIR(entry->st.st_mode))
 		return visit_dir(walk, entry, dev, err);
@@ -211,8 +226,8 @@ int walk_tree(int root_fd, walk_fn *fn, void *data, struct err *err)
 int walk_open(const struct walk_entry *entry, int *ret_fd, struct err *err)
 {
 	/* O_NONBLOCK: should it have become a FIFO, this does not wait for its writer */
-	cleanup_close int fd = openat(entry->dir_fd, entry->name, O_RDONLY | O_NOFOLLOW |
-				      O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	cleanup_close int fd = openat(entry->dir_fd, entry->name,
+				      O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	struct stat st;
 
 	if (fd < 0)
@@ -229,7 +244,7 @@ int walk_read_link(const struct walk_entry *entry, struct buf *ret, struct err *
 	ssize_t n = readlinkat(entry->dir_fd, entry->name, target, sizeof(target));
 	int r;
 
-	if (n < 0 && errno == EINVAL)	/* no link any more */
+	if (n < 0 && errno == EINVAL) /* no link any more */
 		return err_set(err, -ESTALE, "read '%s': it has changed meanwhile", entry->path);
 	if (n < 0)
 		return fail_open(entry->path, err);

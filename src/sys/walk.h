@@ -20,19 +20,19 @@
 #include "base/err.h"
 
 enum {
-	WALK_DEPTH_MAX = 256,		/* directories in directories; each keeps one open */
+	WALK_DEPTH_MAX = 256, /* directories in directories; each keeps one open */
 	WALK_PATH_MAX = 4095,
-	WALK_XATTR_LIST_MAX = 64 << 10,	/* the kernel's limits */
+	WALK_XATTR_LIST_MAX = 64 << 10, /* the kernel's limits */
 	WALK_XATTR_VALUE_MAX = 64 << 10,
 };
 
 struct walk_entry {
-	const char *path;		/* from the root; "." is the root itself */
-	int dir_fd;			/* of the directory it is in, and its name there */
+	const char *path; /* from the root; "." is the root itself */
+	int dir_fd;	  /* of the directory it is in, and its name there */
 	const char *name;
-	int fd;				/* of a directory: open; else -1 */
+	int fd; /* of a directory: open; else -1 */
 	struct stat st;
-	bool is_kernels;		/* a mount point of a file system of the kernel's own */
+	bool is_kernels; /* a mount point of a file system of the kernel's own */
 };
 
 /* What is below 0 ends the walk, and walk_tree returns it. Nothing of entry lives on. */

@@ -96,6 +96,12 @@ static void names_every_code(void **state)
 	assert_string_equal(err_code_name(ERR_IMAGE_DIGEST), "image-digest");
 	assert_string_equal(err_code_name(ERR_OTHER), "other");
 	assert_string_equal(err_code_name((enum err_code)9999), "other");
+	for (size_t i = 0; err_code_info(i); i++) {
+		assert_string_equal(err_code_name(err_code_info(i)->code), err_code_info(i)->name);
+		assert_true(strlen(err_code_info(i)->what) > 10);
+		assert_true(strlen(err_code_info(i)->todo) > 10);
+	}
+	assert_string_equal(err_code_name(ERR_CONTAINER), "container");
 }
 
 int main(void)

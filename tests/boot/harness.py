@@ -270,6 +270,11 @@ class Bench:
         return User(self, "root", [], os.path.join(self.build, "casemate"), run_dir, cache_dir,
                     {**self.env, "HOME": "/root"})
 
+    def another_user(self, name, uid):
+        """For root's tests: one of this number, who need not be in /etc/passwd."""
+        return self._user(name, uid, ["setpriv", f"--reuid={uid}", f"--regid={uid}",
+                                      "--clear-groups"])
+
     def _user(self, name, uid, prefix):
         home = self.folder(name, 0o700, uid)
         runtime, cache = (self.folder(os.path.join(name, sub), 0o700, uid)

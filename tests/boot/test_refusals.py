@@ -76,7 +76,7 @@ with bench.check("sizes and numbers that make no sense are refused with the flag
     for cpus in ("", "0", "-2", "many", "1e9", "nan", "inf", "0.0", "1,5"):
         me("run", "--cpus", cpus, good, *TRUE).refused("--cpus")
     me("run", "--cpus", "100000", good, *TRUE).refused("100000")
-    me("run", "--memory", "4k", good, *TRUE).refused("--memory")
+    me("run", "--memory", "4k", good, *TRUE).refused("memory")
 
 with bench.check("a name that could not be a name is refused"):
     for name in ("", ".", "..", "a/b", "-a", "a b", "a\nb", "a\x1bb", "ä", "x" * 256, "../x"):

@@ -14,51 +14,53 @@
 
 /* What `crun spec` of crun 1.8 and `runc spec` of runc 1.1 write, with little between them. */
 #define DEFAULT_CAPS "[\"CAP_AUDIT_WRITE\",\"CAP_KILL\",\"CAP_NET_BIND_SERVICE\"]"
-#define DEFAULT_PROCESS \
-	"\"terminal\":true,\"user\":{\"uid\":0,\"gid\":0},\"args\":[\"sh\"]," \
-	"\"env\":[\"PATH=/bin\",\"TERM=xterm\"],\"cwd\":\"/\"," \
-	"\"capabilities\":{\"bounding\":" DEFAULT_CAPS ",\"effective\":" DEFAULT_CAPS "," \
+#define DEFAULT_PROCESS                                                                    \
+	"\"terminal\":true,\"user\":{\"uid\":0,\"gid\":0},\"args\":[\"sh\"],"              \
+	"\"env\":[\"PATH=/bin\",\"TERM=xterm\"],\"cwd\":\"/\","                            \
+	"\"capabilities\":{\"bounding\":" DEFAULT_CAPS ",\"effective\":" DEFAULT_CAPS ","  \
 	"\"inheritable\":[],\"permitted\":" DEFAULT_CAPS ",\"ambient\":" DEFAULT_CAPS "}," \
-	"\"rlimits\":[{\"type\":\"RLIMIT_NOFILE\",\"hard\":1024,\"soft\":1024}]," \
+	"\"rlimits\":[{\"type\":\"RLIMIT_NOFILE\",\"hard\":1024,\"soft\":1024}],"          \
 	"\"noNewPrivileges\":true"
-#define MOUNT(to, type, options) \
+#define MOUNT(to, type, options)                                                     \
 	"{\"destination\":\"" to "\",\"type\":\"" type "\",\"source\":\"" type "\"," \
 	"\"options\":[" options "]}"
-#define DEFAULT_MOUNTS \
-	"{\"destination\":\"/proc\",\"type\":\"proc\",\"source\":\"proc\"}," \
-	MOUNT("/dev", "tmpfs", "\"nosuid\",\"strictatime\",\"mode=755\",\"size=65536k\"") "," \
-	MOUNT("/dev/pts", "devpts", "\"nosuid\",\"noexec\",\"newinstance\",\"ptmxmode=0666\"," \
-	      "\"mode=0620\",\"gid=5\"") "," \
-	MOUNT("/dev/shm", "tmpfs", "\"nosuid\",\"noexec\",\"nodev\",\"mode=1777\"," \
-	      "\"size=65536k\"") "," \
-	MOUNT("/dev/mqueue", "mqueue", "\"nosuid\",\"noexec\",\"nodev\"") "," \
-	MOUNT("/sys", "sysfs", "\"nosuid\",\"noexec\",\"nodev\",\"ro\"") "," \
-	MOUNT("/sys/fs/cgroup", "cgroup", "\"nosuid\",\"noexec\",\"nodev\",\"relatime\",\"ro\"")
+#define DEFAULT_MOUNTS                                                                                                                                                                               \
+	"{\"destination\":\"/proc\",\"type\":\"proc\",\"source\":\"proc\"}," MOUNT("/dev", "tmpfs", "\"nosuid\",\"strictatime\",\"mode=755\",\"size=65536k\"") "," MOUNT(                            \
+		"/dev/pts", "devpts",                                                                                                                                                                \
+		"\"nosuid\",\"noexec\",\"newinstance\",\"ptmxmode=0666\","                                                                                                                           \
+		"\"mode=0620\",\"gid=5\"") "," MOUNT("/dev/shm", "tmpfs",                                                                                                                            \
+						     "\"nosuid\",\"noexec\",\"nodev\",\"mode=1777\","                                                                                                \
+						     "\"size=65536k\"") "," MOUNT("/dev/mqueue",                                                                                                     \
+										  "mqueue",                                                                                                          \
+										  "\"nosuid\",\"noexec\",\"nodev\"") "," MOUNT("/sys",                                                               \
+															       "sysfs",                                                              \
+															       "\"nosuid\",\"noexec\",\"nodev\",\"ro\"") "," MOUNT("/sys/fs/cgroup", \
+																						   "cgroup",         \
+																						   "\"nosuid\",\"noexec\",\"nodev\",\"relatime\",\"ro\"")
 #define NS(type) "{\"type\":\"" type "\"}"
 #define NEEDED_NS NS("pid") "," NS("network") "," NS("ipc") "," NS("uts") "," NS("mount")
 #define DENY_ALL "\"devices\":[{\"allow\":false,\"access\":\"rwm\"}]"
-#define DEFAULT_LINUX \
-	"\"namespaces\":[" NEEDED_NS "]," \
+#define DEFAULT_LINUX                                                                      \
+	"\"namespaces\":[" NEEDED_NS "],"                                                  \
 	"\"maskedPaths\":[\"/proc/acpi\",\"/proc/asound\",\"/proc/kcore\",\"/proc/keys\"," \
-	"\"/proc/latency_stats\",\"/proc/timer_list\",\"/proc/timer_stats\"," \
-	"\"/proc/sched_debug\",\"/sys/firmware\",\"/proc/scsi\"]," \
-	"\"readonlyPaths\":[\"/proc/bus\",\"/proc/fs\",\"/proc/irq\",\"/proc/sys\"," \
+	"\"/proc/latency_stats\",\"/proc/timer_list\",\"/proc/timer_stats\","              \
+	"\"/proc/sched_debug\",\"/sys/firmware\",\"/proc/scsi\"],"                         \
+	"\"readonlyPaths\":[\"/proc/bus\",\"/proc/fs\",\"/proc/irq\",\"/proc/sys\","       \
 	"\"/proc/sysrq-trigger\"]"
-#define BUNDLE(process, root, mounts, linux, more) \
+#define BUNDLE(process, root, mounts, linux, more)                                     \
 	"{\"ociVersion\":\"1.0.2-dev\",\"process\":{" process "},\"root\":{" root "}," \
 	"\"hostname\":\"runc\",\"mounts\":[" mounts "],\"linux\":{" linux "}" more "}"
 #define DEFAULT_ROOT "\"path\":\"rootfs\",\"readonly\":true"
 #define WITH_PROCESS(process) \
 	BUNDLE(process, DEFAULT_ROOT, "", "\"namespaces\":[" NEEDED_NS "]", "")
 #define WITH_MORE_PROCESS(more) WITH_PROCESS("\"args\":[\"sh\"],\"cwd\":\"/\"," more)
-#define WITH_MOUNT(mount) \
+#define WITH_MOUNT(mount)                                              \
 	BUNDLE("\"args\":[\"sh\"],\"cwd\":\"/\"", DEFAULT_ROOT, mount, \
 	       "\"namespaces\":[" NEEDED_NS "]", "")
-#define WITH_LINUX(linux) \
-	BUNDLE("\"args\":[\"sh\"],\"cwd\":\"/\"", DEFAULT_ROOT, "", linux, "")
+#define WITH_LINUX(linux) BUNDLE("\"args\":[\"sh\"],\"cwd\":\"/\"", DEFAULT_ROOT, "", linux, "")
 #define WITH_MORE_LINUX(linux) WITH_LINUX("\"namespaces\":[" NEEDED_NS "]," linux)
 #define WITH_RESOURCES(resources) WITH_MORE_LINUX("\"resources\":{" resources "}")
-#define WITH_MORE(more) \
+#define WITH_MORE(more)                                             \
 	BUNDLE("\"args\":[\"sh\"],\"cwd\":\"/\"", DEFAULT_ROOT, "", \
 	       "\"namespaces\":[" NEEDED_NS "]", "," more)
 
@@ -87,8 +89,10 @@ static void assert_refused(const char *text, int num, enum err_code code, const 
 	struct oci_bundle bundle = { .cpu_milli = 99 };
 	struct err err = { 0 };
 
-	assert_int_equal(oci_bundle_parse(&arena, (struct bytes){ (const uint8_t *)text,
-					  strlen(text) }, "config.json", &bundle, &err), num);
+	assert_int_equal(oci_bundle_parse(&arena,
+					  (struct bytes){ (const uint8_t *)text, strlen(text) },
+					  "config.json", &bundle, &err),
+			 num);
 	if (!strstr(err.msg, words))
 		fail_msg("'%s' is not in '%s'", words, err.msg);
 	assert_int_equal(err.code, code);
@@ -126,8 +130,9 @@ static void takes_what_runtimes_write_by_default(void **state)
 	assert_int_equal(bundle.memory_bytes, 0);
 	assert_int_equal(bundle.pids, 0);
 	/* `crun spec --rootless` */
-	(void)parse(WITH_LINUX("\"namespaces\":[" NEEDED_NS "," NS("user") "," NS("cgroup") "],"
-			       "\"uidMappings\":[{\"containerID\":0,\"hostID\":1000,\"size\":1}]"));
+	(void)parse(WITH_LINUX("\"namespaces\":[" NEEDED_NS "," NS("user") "," NS(
+		"cgroup") "],"
+			  "\"uidMappings\":[{\"containerID\":0,\"hostID\":1000,\"size\":1}]"));
 }
 
 static void takes_numbers(void **state)
@@ -145,7 +150,7 @@ static void takes_numbers(void **state)
 	assert_int_equal(bundle.pids, 100);
 	assert_int_equal(bundle.cpu_milli, 1500);
 	bundle = parse(WITH_RESOURCES("\"cpu\":{\"quota\":50001}"));
-	assert_int_equal(bundle.cpu_milli, 501);	/* up, and of the kernel's period */
+	assert_int_equal(bundle.cpu_milli, 501); /* up, and of the kernel's period */
 	bundle = parse(WITH_RESOURCES("\"cpu\":{\"period\":100000}"));
 	assert_int_equal(bundle.cpu_milli, 0);
 	bundle = parse(WITH_RESOURCES("\"memory\":{\"limit\":-1},\"pids\":{\"limit\":-1},"
@@ -201,7 +206,8 @@ static void refuses_by_pointer_what_is_not_there(void **state)
 	assert_unsupported(WITH_MORE_LINUX("\"readonlyPaths\":[\"/usr\"]"),
 			   "/linux/readonlyPaths/0: '/usr'");
 	assert_unsupported(WITH_MORE_LINUX("\"uidMappings\":[{\"containerID\":0,\"hostID\":0,"
-					   "\"size\":65536}]"), "/linux/uidMappings/0");
+					   "\"size\":65536}]"),
+			   "/linux/uidMappings/0");
 	assert_unsupported(WITH_RESOURCES("\"memory\":{\"swap\":1}"),
 			   "/linux/resources/memory/swap");
 	assert_unsupported(WITH_RESOURCES("\"cpu\":{\"shares\":512}"),
@@ -211,7 +217,8 @@ static void refuses_by_pointer_what_is_not_there(void **state)
 	assert_unsupported(WITH_RESOURCES("\"devices\":[{\"allow\":true,\"access\":\"rwm\"}]"),
 			   "/linux/resources/devices/0");
 	assert_unsupported(WITH_RESOURCES("\"devices\":[{\"allow\":false,\"access\":\"rwm\","
-					  "\"type\":\"c\"}]"), "/linux/resources/devices/0/type");
+					  "\"type\":\"c\"}]"),
+			   "/linux/resources/devices/0/type");
 }
 
 static void refuses_mounts_of_its_own(void **state)
@@ -226,7 +233,8 @@ static void refuses_mounts_of_its_own(void **state)
 	assert_unsupported(WITH_MOUNT(MOUNT("/dev/shm", "tmpfs", "\"size=1g\"")),
 			   "/mounts/0/options/0: 'size=1g'");
 	assert_unsupported(WITH_MOUNT("{\"destination\":\"/proc\",\"type\":\"proc\","
-				      "\"uidMappings\":[1]}"), "/mounts/0/uidMappings");
+				      "\"uidMappings\":[1]}"),
+			   "/mounts/0/uidMappings");
 	assert_wrong(WITH_MOUNT("{\"destination\":\"/proc\"}"), "/mounts/0: has no destination");
 	assert_wrong(WITH_MOUNT("7"), "/mounts/0: is a number");
 }
@@ -234,8 +242,8 @@ static void refuses_mounts_of_its_own(void **state)
 static void refuses_to_share_the_hosts_namespaces(void **state)
 {
 	(void)state;
-	assert_unsupported(WITH_LINUX("\"namespaces\":[" NS("pid") "," NS("ipc") "," NS("uts") ","
-				      NS("mount") "]"),
+	assert_unsupported(WITH_LINUX("\"namespaces\":[" NS("pid") "," NS("ipc") "," NS(
+				   "uts") "," NS("mount") "]"),
 			   "/linux/namespaces: leaves out 'network'");
 	assert_unsupported(WITH_LINUX(""), "/linux/namespaces: leaves out 'pid'");
 	assert_unsupported(WITH_LINUX("\"namespaces\":[{\"type\":\"pid\",\"path\":\"/proc/1\"}]"),
@@ -263,7 +271,8 @@ static void refuses_what_is_no_bundle(void **state)
 		     "/process/user/gid: is a string");
 	assert_wrong(WITH_MORE_PROCESS("\"terminal\":1"), "/process/terminal: is a number");
 	assert_wrong(BUNDLE("\"args\":[\"x\"],\"cwd\":\"/\"", "\"readonly\":true", "",
-			    "\"namespaces\":[" NEEDED_NS "]", ""), "/root: has no path");
+			    "\"namespaces\":[" NEEDED_NS "]", ""),
+		     "/root: has no path");
 	assert_wrong(WITH_RESOURCES("\"memory\":{\"limit\":-2}"), "/linux/resources/memory/limit");
 	assert_wrong("{\"ociVersion\":\"1.0.0\",\"hostname\":\"a b\"}", "/hostname");
 }
@@ -287,7 +296,8 @@ static void holds_its_limits(void **state)
 	for (size_t more = 0; more < 2; more++) {
 		buf.len = 0;
 		assert_int_equal(buf_addf(&buf, "{\"linux\":{\"namespaces\":[" NEEDED_NS "],"
-					  "\"maskedPaths\":["), 0);
+						"\"maskedPaths\":["),
+				 0);
 		for (size_t i = 0; i < OCI_BUNDLE_LIST_MAX + more; i++)
 			assert_int_equal(buf_addf(&buf, "%s\"/proc/keys\"", i ? "," : ""), 0);
 		assert_int_equal(buf_addf(&buf, "]}}%c", 0), 0);
@@ -297,8 +307,9 @@ static void holds_its_limits(void **state)
 		else
 			assert_wrong((char *)buf.at, "/ociVersion: is missing");
 	}
-	assert_int_equal(parse(WITH_RESOURCES("\"cpu\":{\"quota\":1024000,\"period\":1000}"))
-			 .cpu_milli, OCI_CPU_MILLI_MAX);
+	assert_int_equal(
+		parse(WITH_RESOURCES("\"cpu\":{\"quota\":1024000,\"period\":1000}")).cpu_milli,
+		OCI_CPU_MILLI_MAX);
 	assert_refused(WITH_RESOURCES("\"cpu\":{\"quota\":1024001,\"period\":1000}"), -E2BIG,
 		       ERR_IMAGE_LIMIT, "/linux/resources/cpu: asks for more than 1024");
 	assert_int_equal(parse(WITH_RESOURCES("\"pids\":{\"limit\":4194304}")).pids, OCI_PIDS_MAX);

@@ -34,11 +34,20 @@ static void prints_what_it_has_read(void **state)
 static void refuses_what_is_no_digest(void **state)
 {
 	static const char *const wrong[] = {
-		"", "sha256", "sha256:", HEX, "sha256:" HEX "0", "SHA256:" HEX, "sha256: " HEX,
+		"",
+		"sha256",
+		"sha256:",
+		HEX,
+		"sha256:" HEX "0",
+		"SHA256:" HEX,
+		"sha256: " HEX,
 		"sha256:0123456789ABCDEF0123456789abcdef0123456789abcdef0123456789abcdef",
 		"sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcde",
 		"sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdeg",
-		"sha256:../../../../etc/passwd", ":" HEX, "sha512:", "sha512:/",
+		"sha256:../../../../etc/passwd",
+		":" HEX,
+		"sha512:",
+		"sha512:/",
 	};
 	struct oci_digest digest;
 
@@ -46,7 +55,7 @@ static void refuses_what_is_no_digest(void **state)
 	memset(&digest, 7, sizeof(digest));
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
 		assert_int_equal(oci_digest_parse(wrong[i], &digest), -EINVAL);
-	assert_int_equal(digest.sha256[0], 7);	/* untouched on failure */
+	assert_int_equal(digest.sha256[0], 7); /* untouched on failure */
 }
 
 static void tells_another_algorithm_from_nonsense(void **state)

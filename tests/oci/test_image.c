@@ -13,25 +13,29 @@
 #include "oci/image.h"
 
 #define D(c) "sha256:" H(c)
-#define H(c) c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c \
-	c c c c c c c c c c c c c c c c c c c c c c
+#define H(c)                                                                                      \
+	c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c \
+		c c c c c c c c c c c c c c c c c c c
 
 #define OCI "application/vnd.oci.image."
 #define DOCKER "application/vnd.docker."
 #define DESC(media, digest, size) \
 	"{\"mediaType\":\"" media "\",\"digest\":\"" digest "\",\"size\":" size "}"
-#define TAGGED(c, tag) \
-	"{\"mediaType\":\"" OCI "manifest.v1+json\",\"digest\":\"" D(c) "\",\"size\":7," \
-	"\"annotations\":{\"org.opencontainers.image.ref.name\":\"" tag "\"}}"
-#define ON(c, os, arch, more) \
-	"{\"mediaType\":\"" OCI "manifest.v1+json\",\"digest\":\"" D(c) "\",\"size\":7," \
-	"\"platform\":{\"os\":\"" os "\",\"architecture\":\"" arch "\"" more "}}"
+#define TAGGED(c, tag)                                                \
+	"{\"mediaType\":\"" OCI "manifest.v1+json\",\"digest\":\"" D( \
+		c) "\",\"size\":7,"                                   \
+		   "\"annotations\":{\"org.opencontainers.image.ref.name\":\"" tag "\"}}"
+#define ON(c, os, arch, more)                                                \
+	"{\"mediaType\":\"" OCI                                              \
+	"manifest.v1+json\",\"digest\":\"" D(c) "\",\"size\":7,"             \
+						"\"platform\":{\"os\":\"" os \
+						"\",\"architecture\":\"" arch "\"" more "}}"
 #define INDEX(list) "{\"schemaVersion\":2,\"manifests\":[" list "]}"
 #define CONFIG_DESC DESC(OCI "config.v1+json", D("c"), "5")
 #define LAYER DESC(OCI "layer.v1.tar+gzip", D("d"), "6")
 #define MANIFEST(config, layers) \
 	"{\"schemaVersion\":2,\"config\":" config ",\"layers\":[" layers "]}"
-#define CONFIG(config, ids) \
+#define CONFIG(config, ids)                                               \
 	"{\"os\":\"linux\",\"architecture\":\"amd64\",\"config\":" config \
 	",\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[" ids "]}}"
 
@@ -105,8 +109,9 @@ static void chooses_the_only_manifest(void **state)
 		      0xaa);
 	assert_chosen(INDEX(TAGGED("a", "v1")), NULL, 0xaa);
 	/* what is no manifest is passed over */
-	assert_chosen(INDEX(DESC("application/x-other", D("a"), "7") ","
-			    DESC(OCI "manifest.v1+json", D("b"), "7") ",7,null,{}"), NULL, 0xbb);
+	assert_chosen(INDEX(DESC("application/x-other", D("a"),
+				 "7") "," DESC(OCI "manifest.v1+json", D("b"), "7") ",7,null,{}"),
+		      NULL, 0xbb);
 }
 
 static void chooses_by_tag(void **state)
@@ -120,11 +125,15 @@ static void chooses_by_tag(void **state)
 			 "read 'i': /manifests: 2 manifests to choose from, not one for "
 			 "linux/amd64; name a tag: 'v1', 'v2'");
 	/* one that fits better does not settle what was meant */
-	assert_no_choice(INDEX(TAGGED("a", "v1") ",{\"mediaType\":\"" OCI "manifest.v1+json\","
-			       "\"digest\":\"" D("b") "\",\"size\":7,\"annotations\":"
-			       "{\"org.opencontainers.image.ref.name\":\"v2\"},"
-			       "\"platform\":{\"os\":\"linux\",\"architecture\":\"amd64\"}}"),
-			 NULL, -EINVAL, ERR_IMAGE, "name a tag: 'v1', 'v2'");
+	assert_no_choice(
+		INDEX(TAGGED(
+			"a",
+			"v1") ",{\"mediaType\":\"" OCI "manifest.v1+json\","
+			      "\"digest\":\"" D(
+				      "b") "\",\"size\":7,\"annotations\":"
+					   "{\"org.opencontainers.image.ref.name\":\"v2\"},"
+					   "\"platform\":{\"os\":\"linux\",\"architecture\":\"amd64\"}}"),
+		NULL, -EINVAL, ERR_IMAGE, "name a tag: 'v1', 'v2'");
 	assert_no_choice(two, "v", -EINVAL, ERR_IMAGE, "there is no tag 'v'; there is 'v1', 'v2'");
 	assert_no_choice(INDEX(DESC(OCI "manifest.v1+json", D("a"), "7")), "v", -EINVAL, ERR_IMAGE,
 			 "there is no tag 'v', nor any other");
@@ -135,14 +144,18 @@ static void chooses_by_tag(void **state)
 static void chooses_by_platform(void **state)
 {
 	(void)state;
-	assert_chosen(INDEX(ON("a", "linux", "arm64", "") "," ON("b", "linux", "amd64", "") ","
-			    ON("c", "unknown", "unknown", "")), NULL, 0xbb);
-	assert_chosen(INDEX(ON("a", "linux", "amd64", ",\"variant\":\"v3\"") ","
-			    ON("b", "linux", "amd64", ",\"variant\":\"v1\"")), NULL, 0xbb);
-	assert_chosen(INDEX(DESC(OCI "manifest.v1+json", D("a"), "7") ","
-			    ON("b", "linux", "amd64", "")), NULL, 0xbb);
-	assert_chosen(INDEX(DESC(OCI "manifest.v1+json", D("a"), "7") ","
-			    ON("b", "windows", "amd64", "")), NULL, 0xaa);
+	assert_chosen(INDEX(ON("a", "linux", "arm64", "") "," ON("b", "linux", "amd64", "") "," ON(
+			      "c", "unknown", "unknown", "")),
+		      NULL, 0xbb);
+	assert_chosen(INDEX(ON("a", "linux", "amd64", ",\"variant\":\"v3\"") "," ON(
+			      "b", "linux", "amd64", ",\"variant\":\"v1\"")),
+		      NULL, 0xbb);
+	assert_chosen(
+		INDEX(DESC(OCI "manifest.v1+json", D("a"), "7") "," ON("b", "linux", "amd64", "")),
+		NULL, 0xbb);
+	assert_chosen(INDEX(DESC(OCI "manifest.v1+json", D("a"), "7") "," ON("b", "windows",
+									     "amd64", "")),
+		      NULL, 0xaa);
 	assert_no_choice(INDEX(ON("a", "linux", "arm64", "")), NULL, -EINVAL, ERR_IMAGE,
 			 "1 manifests to choose from, not one for linux/amd64");
 	assert_no_choice(INDEX(ON("a", "linux", "amd64", "") "," ON("b", "linux", "amd64", "")),
@@ -205,10 +218,15 @@ static void reads_a_manifest(void **state)
 	struct oci_manifest manifest;
 
 	(void)state;
-	assert_int_equal(oci_manifest_parse(&arena, text_bytes(MANIFEST(CONFIG_DESC,
-		DESC(OCI "layer.v1.tar", D("1"), "0") "," DESC(OCI "layer.v1.tar+gzip", D("2"), "1")
-		"," DESC(OCI "layer.v1.tar+zstd", D("3"), "99999999999"))), "m", &manifest, NULL),
-		0);
+	assert_int_equal(oci_manifest_parse(
+				 &arena,
+				 text_bytes(MANIFEST(CONFIG_DESC,
+						     DESC(OCI "layer.v1.tar", D("1"), "0") "," DESC(
+							     OCI "layer.v1.tar+gzip", D("2"),
+							     "1") "," DESC(OCI "layer.v1.tar+zstd",
+									   D("3"), "99999999999"))),
+				 "m", &manifest, NULL),
+			 0);
 	assert_int_equal(manifest.config.digest.sha256[31], 0xcc);
 	assert_int_equal(manifest.config.size, 5);
 	assert_int_equal(manifest.layer_count, 3);
@@ -218,10 +236,17 @@ static void reads_a_manifest(void **state)
 	assert_int_equal(manifest.layers[2].digest.sha256[0], 0x33);
 	assert_true(manifest.layers[2].size == 99999999999);
 
-	assert_int_equal(oci_manifest_parse(&arena, text_bytes("{\"schemaVersion\":2,"
-		"\"mediaType\":\"" DOCKER "distribution.manifest.v2+json\",\"config\":"
-		DESC(DOCKER "container.image.v1+json", D("c"), "5") ",\"layers\":["
-		DESC(DOCKER "image.rootfs.diff.tar.gzip", D("d"), "6") "]}"), "m", &manifest, NULL),
+	assert_int_equal(
+		oci_manifest_parse(
+			&arena,
+			text_bytes("{\"schemaVersion\":2,"
+				   "\"mediaType\":\"" DOCKER
+				   "distribution.manifest.v2+json\",\"config\":" DESC(
+					   DOCKER "container.image.v1+json", D("c"),
+					   "5") ",\"layers\":[" DESC(DOCKER
+								     "image.rootfs.diff.tar.gzip",
+								     D("d"), "6") "]}"),
+			"m", &manifest, NULL),
 		0);
 	assert_int_equal(manifest.layers[0].media, OCI_MEDIA_TAR_GZIP);
 }
@@ -239,16 +264,16 @@ static void assert_no_manifest(const char *text, int num, enum err_code code, co
 static void refuses_layers_by_name(void **state)
 {
 	(void)state;
-	assert_no_manifest(MANIFEST(CONFIG_DESC, LAYER ","
-				    DESC(OCI "layer.v1.tar+gzip+encrypted", D("d"), "6")),
+	assert_no_manifest(MANIFEST(CONFIG_DESC,
+				    LAYER "," DESC(OCI "layer.v1.tar+gzip+encrypted", D("d"), "6")),
 			   -EOPNOTSUPP, ERR_UNSUPPORTED,
 			   "read 'm': /layers/1/mediaType: '" OCI "layer.v1.tar+gzip+encrypted' is "
 			   "an encrypted layer");
-	assert_no_manifest(MANIFEST(CONFIG_DESC, DESC(DOCKER "image.rootfs.foreign.diff.tar.gzip",
-						      D("d"), "6")),
+	assert_no_manifest(MANIFEST(CONFIG_DESC,
+				    DESC(DOCKER "image.rootfs.foreign.diff.tar.gzip", D("d"), "6")),
 			   -EOPNOTSUPP, ERR_UNSUPPORTED, "foreign layer");
-	assert_no_manifest(MANIFEST(CONFIG_DESC, DESC(OCI "layer.nondistributable.v1.tar", D("d"),
-						      "6")),
+	assert_no_manifest(MANIFEST(CONFIG_DESC,
+				    DESC(OCI "layer.nondistributable.v1.tar", D("d"), "6")),
 			   -EOPNOTSUPP, ERR_UNSUPPORTED, "foreign layer");
 	assert_no_manifest(MANIFEST(CONFIG_DESC, DESC("text/plain", D("d"), "6")), -EOPNOTSUPP,
 			   ERR_UNSUPPORTED, "/layers/0/mediaType: 'text/plain' is not one");
@@ -265,8 +290,7 @@ static void refuses_what_is_no_image(void **state)
 			   "/config: is not the configuration of an image");
 	assert_no_manifest(MANIFEST(DESC("application/vnd.oci.empty.v1+json", D("c"), "2"), LAYER),
 			   -EOPNOTSUPP, ERR_UNSUPPORTED, "/config/mediaType");
-	assert_no_manifest(MANIFEST("null", LAYER), -EINVAL, ERR_IMAGE,
-			   "/config: is missing");
+	assert_no_manifest(MANIFEST("null", LAYER), -EINVAL, ERR_IMAGE, "/config: is missing");
 	assert_no_manifest(MANIFEST(CONFIG_DESC, ""), -EINVAL, ERR_IMAGE,
 			   "/layers: there are none");
 	assert_no_manifest("{\"schemaVersion\":1}", -EOPNOTSUPP, ERR_UNSUPPORTED, "is not 2");
@@ -293,10 +317,15 @@ static void reads_a_configuration(void **state)
 	struct oci_config config;
 
 	(void)state;
-	assert_int_equal(oci_config_parse(&arena, text_bytes(CONFIG(
-		"{\"Entrypoint\":[\"/e\"],\"Cmd\":[\"a\",\"b\"],\"Env\":[\"A=1\"],"
-		"\"WorkingDir\":\"/w\",\"User\":\"u:g\",\"Labels\":{\"x\":\"y\"}}",
-		"\"" D("1") "\",\"" D("2") "\"")), "c", 2, &config, NULL), 0);
+	assert_int_equal(
+		oci_config_parse(
+			&arena,
+			text_bytes(CONFIG(
+				"{\"Entrypoint\":[\"/e\"],\"Cmd\":[\"a\",\"b\"],\"Env\":[\"A=1\"],"
+				"\"WorkingDir\":\"/w\",\"User\":\"u:g\",\"Labels\":{\"x\":\"y\"}}",
+				"\"" D("1") "\",\"" D("2") "\"")),
+			"c", 2, &config, NULL),
+		0);
 	assert_int_equal(config.diff_count, 2);
 	assert_int_equal(config.diff_ids[1].sha256[0], 0x22);
 	assert_string_equal(config.process.entrypoint.at[0], "/e");
@@ -306,13 +335,18 @@ static void reads_a_configuration(void **state)
 	assert_string_equal(config.process.user, "u:g");
 
 	/* nothing is said, or nothing in Go's words */
-	assert_int_equal(oci_config_parse(&arena, text_bytes(CONFIG("null", "")), "c", 0, &config,
-					  NULL), 0);
+	assert_int_equal(
+		oci_config_parse(&arena, text_bytes(CONFIG("null", "")), "c", 0, &config, NULL), 0);
 	assert_int_equal(config.process.cmd.count, 0);
 	assert_null(config.process.cwd);
-	assert_int_equal(oci_config_parse(&arena, text_bytes(CONFIG(
-		"{\"Entrypoint\":null,\"Cmd\":null,\"Env\":null,\"WorkingDir\":\"\",\"User\":\"\"}",
-		"")), "c", 0, &config, NULL), 0);
+	assert_int_equal(
+		oci_config_parse(
+			&arena,
+			text_bytes(CONFIG(
+				"{\"Entrypoint\":null,\"Cmd\":null,\"Env\":null,\"WorkingDir\":\"\",\"User\":\"\"}",
+				"")),
+			"c", 0, &config, NULL),
+		0);
 	assert_null(config.process.user);
 }
 
@@ -360,7 +394,8 @@ static void holds_the_limits_of_a_configuration(void **state)
 		const char *key, *item;
 		size_t max;
 	} lists[] = {
-		{ "Cmd", "\"x\"", OCI_ARGS_MAX }, { "Entrypoint", "\"x\"", OCI_ARGS_MAX },
+		{ "Cmd", "\"x\"", OCI_ARGS_MAX },
+		{ "Entrypoint", "\"x\"", OCI_ARGS_MAX },
 		{ "Env", "\"A=\"", OCI_ENV_MAX },
 	};
 	CLEANUP(buf_done) struct buf buf = { 0 };
@@ -371,8 +406,10 @@ static void holds_the_limits_of_a_configuration(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
 		static const char after[] = "]},\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[]}}";
 
-		(void)snprintf(before, sizeof(before), "{\"os\":\"linux\",\"architecture\":"
-			       "\"amd64\",\"config\":{\"%s\":[", lists[i].key);
+		(void)snprintf(before, sizeof(before),
+			       "{\"os\":\"linux\",\"architecture\":"
+			       "\"amd64\",\"config\":{\"%s\":[",
+			       lists[i].key);
 		repeat(&buf, before, lists[i].item, lists[i].max, after);
 		assert_int_equal(oci_config_parse(&arena, buf_bytes(&buf), "c", 0, &config, NULL),
 				 0);

@@ -68,7 +68,8 @@ static void keeps_control_characters_from_the_terminal(void **state)
 	item = oci_json_get(&doc, "a\x1b[2J");
 	assert_int_equal(oci_json_fail(&item, ERR_IMAGE, -EINVAL, &err, "is '%s'", "\x07\x7f"),
 			 -EINVAL);
-	assert_string_equal(err.msg, "read 'f': /a?[2J: is '?" "?'");
+	assert_string_equal(err.msg, "read 'f': /a?[2J: is '?"
+				     "?'");
 	assert_not_loaded(text_bytes("[\x1b]"), -EINVAL, "line 1");
 }
 
@@ -145,7 +146,7 @@ static void takes_null_as_absent(void **state)
 	none = oci_json_get(&doc, "list");
 	item = oci_json_item(&none, 0);
 	assert_false(oci_json_is_there(&item));
-	item = oci_json_get(&item, "x");	/* of nothing there is nothing */
+	item = oci_json_get(&item, "x"); /* of nothing there is nothing */
 	assert_false(oci_json_is_there(&item));
 }
 

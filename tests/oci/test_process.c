@@ -19,8 +19,8 @@ static int teardown(void **state)
 	return 0;
 }
 
-#define STRINGS(...)                                                                     \
-	((struct oci_strings){ (const char *const[]){ __VA_ARGS__, NULL },                \
+#define STRINGS(...)                                                       \
+	((struct oci_strings){ (const char *const[]){ __VA_ARGS__, NULL }, \
 			       ARRAY_SIZE(((const char *const[]){ __VA_ARGS__ })) })
 
 static void assert_strings(const struct oci_strings *got, struct oci_strings want)
@@ -32,8 +32,8 @@ static void assert_strings(const struct oci_strings *got, struct oci_strings wan
 }
 
 static void assert_refused(const struct oci_process_base *base,
-			   const struct oci_process_request *request, int num,
-			   enum err_code code, const char *words)
+			   const struct oci_process_request *request, int num, enum err_code code,
+			   const char *words)
 {
 	struct oci_process process = { .cwd = "untouched" };
 	struct err err = { 0 };
@@ -47,7 +47,8 @@ static void assert_refused(const struct oci_process_base *base,
 static void merges_commands_as_podman_does(void **state)
 {
 	const struct oci_process_base base = {
-		.entrypoint = STRINGS("/entry", "-e"), .cmd = STRINGS("cmd", "-c"),
+		.entrypoint = STRINGS("/entry", "-e"),
+		.cmd = STRINGS("cmd", "-c"),
 	};
 	const struct {
 		struct oci_process_request request;
@@ -56,8 +57,8 @@ static void merges_commands_as_podman_does(void **state)
 		{ { 0 }, STRINGS("/entry", "-e", "cmd", "-c") },
 		{ { .args = STRINGS("a", "b") }, STRINGS("/entry", "-e", "a", "b") },
 		{ { .entrypoint_set = true, .entrypoint = STRINGS("/other") }, STRINGS("/other") },
-		{ { .entrypoint_set = true, .entrypoint = STRINGS("/other"),
-		    .args = STRINGS("a") }, STRINGS("/other", "a") },
+		{ { .entrypoint_set = true, .entrypoint = STRINGS("/other"), .args = STRINGS("a") },
+		  STRINGS("/other", "a") },
 		{ { .entrypoint_set = true, .args = STRINGS("a", "b") }, STRINGS("a", "b") },
 	};
 	struct oci_process process;
@@ -76,19 +77,20 @@ static void refuses_no_command(void **state)
 					       .cmd = STRINGS("cmd") };
 
 	(void)state;
-	assert_refused(&(struct oci_process_base){ 0 }, &(struct oci_process_request){ 0 },
-		       -EINVAL, ERR_USAGE, "the image has none");
+	assert_refused(&(struct oci_process_base){ 0 }, &(struct oci_process_request){ 0 }, -EINVAL,
+		       ERR_USAGE, "the image has none");
 	assert_refused(&base, &(struct oci_process_request){ .entrypoint_set = true }, -EINVAL,
 		       ERR_USAGE, "the image has none");
-	assert_refused(&base, &(struct oci_process_request){ .entrypoint_set = true,
-							     .args = STRINGS("") },
+	assert_refused(&base,
+		       &(struct oci_process_request){ .entrypoint_set = true, .args = STRINGS("") },
 		       -EINVAL, ERR_USAGE, "the image has none");
 }
 
 static void overrides_variables_by_name(void **state)
 {
 	const struct oci_process_base base = {
-		.cmd = STRINGS("x"), .env = STRINGS("A=1", "PATH=/image", "AB=2", "A=3"),
+		.cmd = STRINGS("x"),
+		.env = STRINGS("A=1", "PATH=/image", "AB=2", "A=3"),
 	};
 	const struct oci_process_request request = {
 		.env = STRINGS("NEW=1", "AB=", "NEW=2", "B==", "A=9"),
@@ -107,37 +109,48 @@ static void fills_in_path_and_term(void **state)
 
 	(void)state;
 	assert_int_equal(oci_process_make(&arena, &base, &(struct oci_process_request){ 0 },
-					  &process, NULL), 0);
+					  &process, NULL),
+			 0);
 	assert_strings(&process.env, STRINGS("PATH=" OCI_PROCESS_PATH));
 	assert_false(process.terminal);
-	assert_int_equal(oci_process_make(&arena, &base, &(struct oci_process_request){
-					  .terminal = true }, &process, NULL), 0);
+	assert_int_equal(oci_process_make(&arena, &base,
+					  &(struct oci_process_request){ .terminal = true },
+					  &process, NULL),
+			 0);
 	assert_strings(&process.env, STRINGS("PATH=" OCI_PROCESS_PATH, "TERM=xterm"));
 	assert_true(process.terminal);
-	assert_int_equal(oci_process_make(&arena, &base, &(struct oci_process_request){
-					  .terminal = true, .env = STRINGS("TERM=vt100") },
-					  &process, NULL), 0);
+	assert_int_equal(oci_process_make(&arena, &base,
+					  &(struct oci_process_request){
+						  .terminal = true, .env = STRINGS("TERM=vt100") },
+					  &process, NULL),
+			 0);
 	assert_strings(&process.env, STRINGS("TERM=vt100", "PATH=" OCI_PROCESS_PATH));
 }
 
 static void chooses_place_and_user(void **state)
 {
-	const struct oci_process_base base = { .cmd = STRINGS("x"), .cwd = "/image",
+	const struct oci_process_base base = { .cmd = STRINGS("x"),
+					       .cwd = "/image",
 					       .user = "1:2" };
 	struct oci_process process;
 
 	(void)state;
-	assert_int_equal(oci_process_make(&arena, &base, &(struct oci_process_request){
-					  .cwd = "", .user = "" }, &process, NULL), 0);
+	assert_int_equal(oci_process_make(&arena, &base,
+					  &(struct oci_process_request){ .cwd = "", .user = "" },
+					  &process, NULL),
+			 0);
 	assert_string_equal(process.cwd, "/image");
 	assert_string_equal(process.user, "1:2");
-	assert_int_equal(oci_process_make(&arena, &base, &(struct oci_process_request){
-					  .cwd = "/w", .user = "me:us" }, &process, NULL), 0);
+	assert_int_equal(
+		oci_process_make(&arena, &base,
+				 &(struct oci_process_request){ .cwd = "/w", .user = "me:us" },
+				 &process, NULL),
+		0);
 	assert_string_equal(process.cwd, "/w");
 	assert_string_equal(process.user, "me:us");
-	assert_int_equal(oci_process_make(&arena, &(struct oci_process_base){
-					  .cmd = STRINGS("x") }, &(struct oci_process_request){ 0 },
-					  &process, NULL), 0);
+	assert_int_equal(oci_process_make(&arena, &(struct oci_process_base){ .cmd = STRINGS("x") },
+					  &(struct oci_process_request){ 0 }, &process, NULL),
+			 0);
 	assert_string_equal(process.cwd, "/");
 	assert_string_equal(process.user, "");
 }
@@ -226,7 +239,7 @@ static void holds_its_limits(void **state)
 
 	request = (struct oci_process_request){ .env = numbered(OCI_ENV_MAX - 1) };
 	assert_int_equal(oci_process_make(&arena, &base, &request, &process, NULL), 0);
-	assert_int_equal(process.env.count, OCI_ENV_MAX);	/* with PATH */
+	assert_int_equal(process.env.count, OCI_ENV_MAX); /* with PATH */
 	request.env = numbered(OCI_ENV_MAX);
 	assert_refused(&base, &request, -E2BIG, ERR_IMAGE_LIMIT, "the variables exceed 4096");
 	request.env = numbered(OCI_ENV_MAX + 1);

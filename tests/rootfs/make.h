@@ -92,13 +92,13 @@ static UNUSED void assert_words(const struct err *err, enum err_code code, const
 /* One entry of a tar; type 0 is a regular file. */
 struct file {
 	const char *path;
-	unsigned int type;		/* AE_IF... */
-	unsigned int mode;		/* 0: 0644, or 0755 of a directory */
+	unsigned int type; /* AE_IF... */
+	unsigned int mode; /* 0: 0644, or 0755 of a directory */
 	int uid, gid;
-	const char *text;		/* contents */
-	uint64_t size;			/* if not strlen(text): zeros up to it */
-	const char *link;		/* target of a symbolic link */
-	const char *hard;		/* path of a hard link */
+	const char *text; /* contents */
+	uint64_t size;	  /* if not strlen(text): zeros up to it */
+	const char *link; /* target of a symbolic link */
+	const char *hard; /* path of a hard link */
 	const char *xattr_name, *xattr_value;
 	unsigned int major, minor;
 	int64_t mtime;
@@ -141,8 +141,8 @@ static UNUSED void write_entry(struct archive *tar, const struct file *file)
 		if (len > 0)
 			assert_int_equal(archive_write_data(tar, file->text, len), len);
 		for (uint64_t done = len; done < size;) {
-			size_t piece = size - done < sizeof(zeros) ? (size_t)(size - done) :
-								     sizeof(zeros);
+			size_t piece = size - done < sizeof(zeros) ? (size_t)(size - done)
+								   : sizeof(zeros);
 
 			assert_int_equal(archive_write_data(tar, zeros, piece), piece);
 			done += piece;
@@ -197,8 +197,8 @@ static UNUSED struct oci_digest digest_of(struct bytes bytes)
 /* An OCI layout as it grows. */
 struct maker {
 	int dir_fd;
-	struct buf layers, diffs;	/* JSON, with commas between */
-	char last_layer[OCI_DIGEST_TEXT];	/* the blob of the layer added last */
+	struct buf layers, diffs;	  /* JSON, with commas between */
+	char last_layer[OCI_DIGEST_TEXT]; /* the blob of the layer added last */
 	char manifest[OCI_DIGEST_TEXT];
 	size_t manifest_size;
 };
@@ -246,11 +246,11 @@ static UNUSED void maker_tar(struct maker *maker, struct bytes tar, const char *
 	assert_int_equal(buf_addf(&maker->layers,
 				  "%s{\"mediaType\":"
 				  "\"application/vnd.oci.image.layer.v1.tar%s%s\","
-				  "\"digest\":\"%s\",\"size\":%zu}", maker->layers.len ? "," : "",
-				  filter ? "+" : "", filter ? filter : "", maker->last_layer,
-				  packed.len), 0);
-	assert_int_equal(buf_addf(&maker->diffs, "%s\"%s\"", maker->diffs.len ? "," : "", text),
+				  "\"digest\":\"%s\",\"size\":%zu}",
+				  maker->layers.len ? "," : "", filter ? "+" : "",
+				  filter ? filter : "", maker->last_layer, packed.len),
 			 0);
+	assert_int_equal(buf_addf(&maker->diffs, "%s\"%s\"", maker->diffs.len ? "," : "", text), 0);
 }
 
 static UNUSED void maker_layer(struct maker *maker, const struct file *files, const char *filter)
@@ -268,26 +268,32 @@ static UNUSED void maker_finish(struct maker *maker, const char *config)
 	char digest[OCI_DIGEST_TEXT];
 	size_t size;
 
-	assert_int_equal(buf_addf(&text, "{\"os\":\"linux\",\"architecture\":\"amd64\","
+	assert_int_equal(buf_addf(&text,
+				  "{\"os\":\"linux\",\"architecture\":\"amd64\","
 				  "\"config\":%s,\"rootfs\":{\"type\":\"layers\","
 				  "\"diff_ids\":[%.*s]}}",
 				  config ? config : "{\"Cmd\":[\"/bin/true\"]}",
-				  (int)maker->diffs.len, (char *)maker->diffs.at), 0);
+				  (int)maker->diffs.len, (char *)maker->diffs.at),
+			 0);
 	maker_blob(maker, buf_bytes(&text), digest);
 	size = text.len;
 	text.len = 0;
-	assert_int_equal(buf_addf(&text, "{\"schemaVersion\":2,\"config\":{\"mediaType\":"
+	assert_int_equal(buf_addf(&text,
+				  "{\"schemaVersion\":2,\"config\":{\"mediaType\":"
 				  "\"application/vnd.oci.image.config.v1+json\",\"digest\":\"%s\","
-				  "\"size\":%zu},\"layers\":[%.*s]}", digest, size,
-				  (int)maker->layers.len, (char *)maker->layers.at), 0);
+				  "\"size\":%zu},\"layers\":[%.*s]}",
+				  digest, size, (int)maker->layers.len, (char *)maker->layers.at),
+			 0);
 	maker_blob(maker, buf_bytes(&text), maker->manifest);
 	maker->manifest_size = text.len;
 	text.len = 0;
-	assert_int_equal(buf_addf(&text, "{\"schemaVersion\":2,\"manifests\":[{"
+	assert_int_equal(buf_addf(&text,
+				  "{\"schemaVersion\":2,\"manifests\":[{"
 				  "\"mediaType\":\"application/vnd.oci.image.manifest.v1+json\","
 				  "\"digest\":\"%s\",\"size\":%zu,\"annotations\":"
 				  "{\"org.opencontainers.image.ref.name\":\"v1\"}}]}",
-				  maker->manifest, maker->manifest_size), 0);
+				  maker->manifest, maker->manifest_size),
+			 0);
 	write_file(maker->dir_fd, "index.json", buf_bytes(&text));
 }
 

@@ -105,7 +105,8 @@ static void keeps_no_more_than_the_limit(void **state)
 	(void)state;
 	for (int i = 0; i < COUNT; i++) {
 		(void)snprintf(names[i], sizeof(names[i]), "f%d", i);
-		files[i] = (struct file){ .path = names[i], .text = names[i],
+		files[i] = (struct file){ .path = names[i],
+					  .text = names[i],
 					  .size = ROOTFS_KEPT_MAX };
 	}
 	make_tar(&tar, files);
@@ -127,9 +128,10 @@ static void reads_what_gnu_tar_writes_around_data(void **state)
 
 		/* long names and extended headers lie between a header and its data */
 		(void)snprintf(name, sizeof(name), "d/%0200d", 7);
-		(void)snprintf(command, sizeof(command), "cd %s && mkdir -p d && echo text >%s && "
-			       "tar -cf a.tar --format=%s d", place.path, name,
-			       i ? "posix" : "gnu");
+		(void)snprintf(command, sizeof(command),
+			       "cd %s && mkdir -p d && echo text >%s && "
+			       "tar -cf a.tar --format=%s d",
+			       place.path, name, i ? "posix" : "gnu");
 		assert_int_equal(system(command), 0);
 		fd = openat(place.fd, "a.tar", O_RDONLY | O_CLOEXEC);
 		assert_int_equal(rootfs_archive_open(fd, "a.tar", &archive, NULL), 0);
@@ -156,7 +158,8 @@ static void notices_archives_that_were_cut(void **state)
 {
 	const struct file files[] = {
 		{ .path = "a", .text = "a" },
-		{ .path = "big", .text = "big", .size = 2 * ROOTFS_KEPT_MAX }, { 0 },
+		{ .path = "big", .text = "big", .size = 2 * ROOTFS_KEPT_MAX },
+		{ 0 },
 	};
 	CLEANUP(buf_done) struct buf tar = { 0 };
 

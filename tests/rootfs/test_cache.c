@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "make.h"
 
-#include <signal.h>
 #include <sched.h>
+#include <signal.h>
 #include <sys/mount.h>
 #include <sys/wait.h>
 
@@ -37,8 +37,11 @@ static int teardown(void **state)
 static struct image_info info_of(const char *text)
 {
 	struct image_info info = {
-		.data_blocks = 3, .hash_start_block = 4, .total_bytes = strlen(text),
-		.needs_lower = true, .root_opaque = true,
+		.data_blocks = 3,
+		.hash_start_block = 4,
+		.total_bytes = strlen(text),
+		.needs_lower = true,
+		.root_opaque = true,
 	};
 
 	memset(info.root, 0xa5, sizeof(info.root));
@@ -110,7 +113,11 @@ static void tells_keys_apart(void **state)
 static void ignores_what_it_has_not_written(void **state)
 {
 	static const char *const metas[] = {
-		"", "{", "[]", "{}", "{\"format\":\"casemate-1\"}",
+		"",
+		"{",
+		"[]",
+		"{}",
+		"{\"format\":\"casemate-1\"}",
 		"{\"format\":\"casemate-0\",\"root\":\"sha256:"
 		"a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5\","
 		"\"data_blocks\":3,\"hash_start_block\":4,\"total_bytes\":5}",
@@ -323,7 +330,7 @@ static void finds_the_users_directory(void **state)
 
 	(void)state;
 	if (uid == 0)
-		uid = 12345;	/* root's is a fixed place, not to be touched by a test */
+		uid = 12345; /* root's is a fixed place, not to be touched by a test */
 	(void)snprintf(xdg, sizeof(xdg), "%s/xdg", place.path);
 	(void)snprintf(home, sizeof(home), "%s/home", place.path);
 	if (geteuid() == 0) {

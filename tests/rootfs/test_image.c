@@ -198,7 +198,9 @@ static void keys_the_lowest_layer_by_its_chain_too(void **state)
 static void shows_nothing_below_an_opaque_root(void **state)
 {
 	static const struct file top[] = {
-		{ .path = ".wh..wh..opq" }, { .path = "a", .text = "a" }, { 0 },
+		{ .path = ".wh..wh..opq" },
+		{ .path = "a", .text = "a" },
+		{ 0 },
 	};
 	struct rootfs_image *image;
 	struct maker maker;
@@ -210,7 +212,7 @@ static void shows_nothing_below_an_opaque_root(void **state)
 	maker_layer(&maker, top, "gzip");
 	maker_finish(&maker, NULL);
 	maker_close(&maker);
-	for (int i = 0; i < 2; i++) {	/* cold, warm */
+	for (int i = 0; i < 2; i++) { /* cold, warm */
 		image = must_open(&place, "oci:layout");
 		assert_int_equal(image->layer_count, 1);
 		seen_open(&seen, image);
@@ -224,16 +226,20 @@ static void shows_nothing_below_an_opaque_root(void **state)
 static void reads_archives_plain_and_packed(void **state)
 {
 	static const char *const names[] = {
-		"oci-archive:plain.tar", "oci-archive:gzip.tar:v1", "oci-archive:zstd.tar",
+		"oci-archive:plain.tar",
+		"oci-archive:gzip.tar:v1",
+		"oci-archive:zstd.tar",
 	};
 	struct rootfs_image *images[3];
 	char command[512];
 
 	(void)state;
 	make_layout(place.fd, "layout", base, "gzip");
-	(void)snprintf(command, sizeof(command), "cd %s && tar -cf plain.tar -C layout . && "
+	(void)snprintf(command, sizeof(command),
+		       "cd %s && tar -cf plain.tar -C layout . && "
 		       "tar -czf gzip.tar -C layout . && "
-		       "tar -cf zstd.tar --zstd -C layout oci-layout index.json blobs", place.path);
+		       "tar -cf zstd.tar --zstd -C layout oci-layout index.json blobs",
+		       place.path);
 	assert_int_equal(WEXITSTATUS(system(command)), 0);
 	for (int i = 0; i < 3; i++) {
 		place.cache_fd = (close(place.cache_fd), -1);
@@ -251,11 +257,10 @@ static void reads_archives_plain_and_packed(void **state)
 
 static void follows_indexes_to_the_limit(void **state)
 {
-#define INDEX \
+#define INDEX                                                 \
 	"{\"schemaVersion\":2,\"manifests\":[{\"mediaType\":" \
 	"\"application/vnd.oci.image.%s.v1+json\",\"digest\":\"%s\",\"size\":%zu%s}]}"
-	static const char tag[] =
-		",\"annotations\":{\"org.opencontainers.image.ref.name\":\"v1\"}";
+	static const char tag[] = ",\"annotations\":{\"org.opencontainers.image.ref.name\":\"v1\"}";
 	CLEANUP(buf_done) struct buf text = { 0 };
 	struct rootfs_image *image;
 	char digest[OCI_DIGEST_TEXT];
@@ -274,7 +279,8 @@ static void follows_indexes_to_the_limit(void **state)
 		for (int outermost = 1; outermost >= 0; outermost--) {
 			text.len = 0;
 			assert_int_equal(buf_addf(&text, INDEX, depth == 1 ? "manifest" : "index",
-						  digest, size, outermost ? tag : ""), 0);
+						  digest, size, outermost ? tag : ""),
+					 0);
 			if (outermost)
 				write_file(maker.dir_fd, "index.json", buf_bytes(&text));
 		}
@@ -306,7 +312,7 @@ static void leaves_nothing_of_a_layer_that_is_refused(void **state)
 	maker_close(&maker);
 	assert_int_equal(open_image(&place, "oci:layout", &image, &err), -EINVAL);
 	assert_words(&err, ERR_IMAGE, "'../x'");
-	assert_int_equal(count_cached(&place, ".img"), 1);	/* the layer below is complete */
+	assert_int_equal(count_cached(&place, ".img"), 1); /* the layer below is complete */
 	assert_int_equal(count_cached(&place, ""), 2);
 }
 
@@ -394,10 +400,13 @@ static void count_report(void *data, const struct rootfs_report *report)
 static void reports_progress_now_and_then(void **state)
 {
 	static const struct file big[] = {
-		{ .path = "big", .text = "x", .size = 32 << 20 }, { 0 },
+		{ .path = "big", .text = "x", .size = 32 << 20 },
+		{ 0 },
 	};
 	struct rootfs_image_opts opts = {
-		.at_fd = place.fd, .cache_fd = place.cache_fd, .progress = count_report,
+		.at_fd = place.fd,
+		.cache_fd = place.cache_fd,
+		.progress = count_report,
 		.progress_data = &place,
 	};
 	const struct oci_ref ref = { .kind = OCI_REF_LAYOUT, .path = "layout" };
@@ -412,7 +421,7 @@ static void reports_progress_now_and_then(void **state)
 	maker_close(&maker);
 	reports = 0;
 	assert_int_equal(rootfs_image_open(&ref, &opts, &image, NULL), 0);
-	assert_in_range(reports, 1, 100);	/* of 128 pieces read */
+	assert_in_range(reports, 1, 100); /* of 128 pieces read */
 	rootfs_image_free(image);
 	reports = 0;
 	assert_int_equal(rootfs_image_open(&ref, &opts, &image, NULL), 0);
@@ -432,7 +441,9 @@ static void opens_sixty_layers(void **state)
 	maker_open(&maker, place.fd, "layout");
 	for (int i = 0; i < 60; i++) {
 		const struct file files[] = {
-			{ .path = name, .text = name }, { .path = "top", .text = name }, { 0 },
+			{ .path = name, .text = name },
+			{ .path = "top", .text = name },
+			{ 0 },
 		};
 
 		(void)snprintf(name, sizeof(name), "f%d", i);

@@ -51,7 +51,9 @@ static int build(struct bytes blob, enum oci_media media, struct bytes tar,
 	CLEANUP(rootfs_layout_free) struct rootfs_layout *layout = NULL;
 	const struct oci_ref ref = { .kind = OCI_REF_LAYOUT, .path = "layout" };
 	struct oci_descriptor descriptor = {
-		.media = media, .digest = digest_of(blob), .size = blob.len,
+		.media = media,
+		.digest = digest_of(blob),
+		.size = blob.len,
 	};
 	struct oci_digest diff_id = digest_of(tar);
 	struct image_sink sink = { keep, ret_image };
@@ -65,12 +67,16 @@ static int build(struct bytes blob, enum oci_media media, struct bytes tar,
 	maker_blob(&maker, blob, text);
 	maker_close(&maker);
 	assert_int_equal(rootfs_layout_open(&ref, place.fd, &layout, NULL), 0);
-	return rootfs_layer_build(layout, &(struct rootfs_layer_opts){
-		.descriptor = &descriptor, .diff_id = &diff_id,
-		.limits = limits ? limits : &none, .sink = &sink, .progress = &progress,
-	}, &info, err);
+	return rootfs_layer_build(layout,
+				  &(struct rootfs_layer_opts){
+					  .descriptor = &descriptor,
+					  .diff_id = &diff_id,
+					  .limits = limits ? limits : &none,
+					  .sink = &sink,
+					  .progress = &progress,
+				  },
+				  &info, err);
 }
-
 
 static int build_files(const struct file *files, const struct rootfs_limits *limits,
 		       struct buf *ret_image, struct err *err)
@@ -81,8 +87,7 @@ static int build_files(const struct file *files, const struct rootfs_limits *lim
 	return build(buf_bytes(&tar), OCI_MEDIA_TAR, buf_bytes(&tar), limits, ret_image, err);
 }
 
-static void assert_refused(const struct file *files, int num, enum err_code code,
-			   const char *words)
+static void assert_refused(const struct file *files, int num, enum err_code code, const char *words)
 {
 	CLEANUP(buf_done) struct buf image = { 0 };
 	struct err err = { 0 };
@@ -115,7 +120,9 @@ static void look_close(struct look *look)
 }
 
 static const struct file some[] = {
-	{ .path = "a", .text = "a" }, { .path = "b", .type = AE_IFDIR }, { 0 },
+	{ .path = "a", .text = "a" },
+	{ .path = "b", .type = AE_IFDIR },
+	{ 0 },
 };
 
 static void makes_the_same_image_of_each_packing(void **state)
@@ -131,7 +138,8 @@ static void makes_the_same_image_of_each_packing(void **state)
 
 		pack(&packed, buf_bytes(&tar), filters[i]);
 		assert_int_equal(build(buf_bytes(&packed), OCI_MEDIA_TAR + i, buf_bytes(&tar), NULL,
-				       &images[i], NULL), 0);
+				       &images[i], NULL),
+				 0);
 		assert_int_equal(images[i].len, images[0].len);
 		assert_memory_equal(images[i].at, images[0].at, images[0].len);
 	}
@@ -183,9 +191,17 @@ static void keeps_what_a_tar_says(void **state)
 {
 	char name[300];
 	const struct file files[] = {
-		{ .path = "dir", .type = AE_IFDIR, .mode = 01777, .uid = 3000000, .gid = 2000000000,
-		  .mtime = -5, .mtime_ns = 123456789 },
-		{ .path = "dir/suid", .mode = 04755, .text = "s", .xattr_name = "user.x",
+		{ .path = "dir",
+		  .type = AE_IFDIR,
+		  .mode = 01777,
+		  .uid = 3000000,
+		  .gid = 2000000000,
+		  .mtime = -5,
+		  .mtime_ns = 123456789 },
+		{ .path = "dir/suid",
+		  .mode = 04755,
+		  .text = "s",
+		  .xattr_name = "user.x",
 		  .xattr_value = "value" },
 		{ .path = "dir/link", .type = AE_IFLNK, .link = "../any where" },
 		{ .path = "dir/hard", .hard = "dir/suid" },
@@ -231,8 +247,10 @@ static void keeps_what_a_tar_says(void **state)
 static void reads_what_gnu_tar_writes(void **state)
 {
 	static const char *const formats[] = {
-		"--format=gnu", "--format=posix --sparse-version=0.0",
-		"--format=posix --sparse-version=0.1", "--format=posix --sparse-version=1.0",
+		"--format=gnu",
+		"--format=posix --sparse-version=0.0",
+		"--format=posix --sparse-version=0.1",
+		"--format=posix --sparse-version=1.0",
 	};
 	struct image_entry entry;
 	char command[1024], name[160], target[160];
@@ -240,10 +258,11 @@ static void reads_what_gnu_tar_writes(void **state)
 	(void)state;
 	(void)snprintf(name, sizeof(name), "e\xcc\x81-\xc3\xa9%0120d", 0);
 	(void)snprintf(target, sizeof(target), "e\xcc\x81-\xc3\xa9-\xff%0120d", 0);
-	(void)snprintf(command, sizeof(command), "cd %s && mkdir tree && cd tree && "
+	(void)snprintf(command, sizeof(command),
+		       "cd %s && mkdir tree && cd tree && "
 		       "truncate -s 100M sparse && echo end >>sparse && "
-		       "ln -s '%s' link && touch '%s' && ln '%s' zz", place.path, target, name,
-		       name);
+		       "ln -s '%s' link && touch '%s' && ln '%s' zz",
+		       place.path, target, name, name);
 	assert_int_equal(system(command), 0);
 	for (size_t i = 0; i < ARRAY_SIZE(formats); i++) {
 		CLEANUP(buf_done) struct buf tar = { 0 };
@@ -277,7 +296,8 @@ static void refuses_what_leads_out(void **state)
 	assert_refused((struct file[]){ { .path = "a/../../x", .text = "x" }, { 0 } }, -EINVAL,
 		       ERR_IMAGE, "'a/../../x'");
 	assert_refused((struct file[]){ { .path = "l", .type = AE_IFLNK, .link = "/etc" },
-					{ .path = "l/passwd", .text = "x" }, { 0 } },
+					{ .path = "l/passwd", .text = "x" },
+					{ 0 } },
 		       -EINVAL, ERR_IMAGE, "'l/passwd'");
 	assert_refused((struct file[]){ { .path = "h", .hard = "../../etc/passwd" }, { 0 } },
 		       -EINVAL, ERR_IMAGE, "'../../etc/passwd'");
@@ -290,12 +310,15 @@ static void refuses_devices_but_whiteouts(void **state)
 	CLEANUP(buf_done) struct buf image = { 0 };
 
 	(void)state;
-	assert_refused((struct file[]){ { .path = "null", .type = AE_IFCHR, .major = 1,
-					  .minor = 3 }, { 0 } }, -EINVAL, ERR_IMAGE, "'null'");
+	assert_refused(
+		(struct file[]){ { .path = "null", .type = AE_IFCHR, .major = 1, .minor = 3 },
+				 { 0 } },
+		-EINVAL, ERR_IMAGE, "'null'");
 	assert_refused((struct file[]){ { .path = "sda", .type = AE_IFBLK, .major = 8 }, { 0 } },
 		       -EINVAL, ERR_IMAGE, "'sda'");
 	assert_int_equal(build_files((struct file[]){ { .path = "gone", .type = AE_IFCHR }, { 0 } },
-				     NULL, &image, NULL), 0);
+				     NULL, &image, NULL),
+			 0);
 }
 
 static void checks_both_digests(void **state)
@@ -311,14 +334,16 @@ static void checks_both_digests(void **state)
 		assert_int_equal(buf_add(&other, "", 1), 0);
 	assert_int_equal(buf_add(&other, "x", 1), 0);
 	assert_int_equal(build(buf_bytes(&tar), OCI_MEDIA_TAR, buf_bytes(&other), NULL, &image,
-			       &err), -EBADMSG);
+			       &err),
+			 -EBADMSG);
 	assert_words(&err, ERR_IMAGE_DIGEST, "the digest of its tar is 'sha256:");
 	assert_words(&err, ERR_IMAGE_DIGEST, "configuration has 'sha256:");
 	assert_int_equal(build(buf_bytes(&other), OCI_MEDIA_TAR, buf_bytes(&tar), NULL, &image,
-			       &err), -EBADMSG);
+			       &err),
+			 -EBADMSG);
 	image.len = 0;
-	assert_int_equal(build(buf_bytes(&other), OCI_MEDIA_TAR, buf_bytes(&other), NULL, &image,
-			       &err), 0);
+	assert_int_equal(
+		build(buf_bytes(&other), OCI_MEDIA_TAR, buf_bytes(&other), NULL, &image, &err), 0);
 	/* not what it says it is packed by: then it is no tar, or another one */
 	pack(&packed, buf_bytes(&tar), "gzip");
 	assert_true(build(buf_bytes(&packed), OCI_MEDIA_TAR, buf_bytes(&tar), NULL, &image, &err) <
@@ -356,18 +381,20 @@ static void refuses_broken_tars(void **state)
 	(void)state;
 	make_tar(&tar, some);
 	assert_int_equal(build((struct bytes){ tar.at, 512 }, OCI_MEDIA_TAR,
-			       (struct bytes){ tar.at, 512 }, NULL, &image, &err), -EINVAL);
+			       (struct bytes){ tar.at, 512 }, NULL, &image, &err),
+			 -EINVAL);
 	assert_words(&err, ERR_IMAGE, "read '");
 	image.len = 0;
-	tar.at[600] = 'A';	/* contents do not matter to a tar */
+	tar.at[600] = 'A'; /* contents do not matter to a tar */
 	assert_int_equal(build(buf_bytes(&tar), OCI_MEDIA_TAR, buf_bytes(&tar), NULL, &image, &err),
 			 0);
-	tar.at[1030] ^= 1;	/* the second header's name, and so its checksum */
+	tar.at[1030] ^= 1; /* the second header's name, and so its checksum */
 	assert_int_equal(build(buf_bytes(&tar), OCI_MEDIA_TAR, buf_bytes(&tar), NULL, &image, &err),
 			 -EINVAL);
 	image.len = 0;
 	assert_int_equal(build(text_bytes("not a tar at all"), OCI_MEDIA_TAR,
-			       text_bytes("not a tar at all"), NULL, &image, &err), -EINVAL);
+			       text_bytes("not a tar at all"), NULL, &image, &err),
+			 -EINVAL);
 }
 
 static void add_header(struct buf *tar, const char *name, char type, size_t size)
@@ -394,7 +421,10 @@ static void add_header(struct buf *tar, const char *name, char type, size_t size
 static void refuses_malformed_attributes(void **state)
 {
 	static const char *const records[] = {
-		"30 mtime=1\n", "x\n", "9 mtime=1\n", "12 mtime=12\n",
+		"30 mtime=1\n",
+		"x\n",
+		"9 mtime=1\n",
+		"12 mtime=12\n",
 	};
 	static const char zeros[1024];
 
@@ -431,7 +461,7 @@ static void holds_its_limits(void **state)
 	assert_int_equal(build_files(some, &limits, &image, &err), -EFBIG);
 	assert_words(&err, ERR_IMAGE_LIMIT, "its tar has more than");
 
-	limits = (struct rootfs_limits){ .image.max_entries = 3 };	/* the root is one */
+	limits = (struct rootfs_limits){ .image.max_entries = 3 }; /* the root is one */
 	assert_int_equal(build_files(some, &limits, &image, &err), 0);
 	limits.image.max_entries = 2;
 	assert_int_equal(build_files(some, &limits, &image, &err), -EFBIG);

@@ -34,7 +34,8 @@ static void make_archives(void)
 {
 	char command[256];
 
-	(void)snprintf(command, sizeof(command), "cd %s && rm -f *.tar && "
+	(void)snprintf(command, sizeof(command),
+		       "cd %s && rm -f *.tar && "
 		       "tar -cf plain.tar -C layout . && tar -czf packed.tar -C layout .",
 		       place.path);
 	assert_int_equal(system(command), 0);
@@ -53,7 +54,9 @@ static struct rootfs_layout *must_open_layout(const struct oci_ref *ref)
 static struct oci_descriptor describe(struct bytes bytes)
 {
 	return (struct oci_descriptor){
-		.media = OCI_MEDIA_MANIFEST, .digest = digest_of(bytes), .size = bytes.len,
+		.media = OCI_MEDIA_MANIFEST,
+		.digest = digest_of(bytes),
+		.size = bytes.len,
 	};
 }
 
@@ -71,8 +74,8 @@ static void reads_what_was_named(void **state)
 	maker_blob(&maker, buf_bytes(&big), digest);
 	make_archives();
 	for (size_t i = 0; i < ARRAY_SIZE(refs); i++) {
-		CLEANUP(rootfs_layout_free) struct rootfs_layout *layout =
-			must_open_layout(&refs[i]);
+		CLEANUP(rootfs_layout_free)
+		struct rootfs_layout *layout = must_open_layout(&refs[i]);
 		CLEANUP(buf_done) struct buf text = { 0 };
 		struct oci_descriptor descriptor = describe(blob);
 
@@ -104,17 +107,17 @@ static void refuses_other_bytes_than_named(void **state)
 		write_file(maker.dir_fd, path, text_bytes(longer ? "a blob!" : "a blub"));
 		make_archives();
 		for (size_t i = 0; i < ARRAY_SIZE(refs); i++) {
-			CLEANUP(rootfs_layout_free) struct rootfs_layout *layout =
-				must_open_layout(&refs[i]);
+			CLEANUP(rootfs_layout_free)
+			struct rootfs_layout *layout = must_open_layout(&refs[i]);
 			CLEANUP(buf_done) struct buf text = { 0 };
 			struct err err = { 0 };
 
 			assert_int_equal(rootfs_layout_read(layout, &descriptor, &text, &err),
 					 -EBADMSG);
 			assert_words(&err, ERR_IMAGE_DIGEST, digest);
-			assert_words(&err, ERR_IMAGE_DIGEST, longer ?
-				     "it has 7 bytes, not the 6 that were named" :
-				     "the digest of its bytes is 'sha256:");
+			assert_words(&err, ERR_IMAGE_DIGEST,
+				     longer ? "it has 7 bytes, not the 6 that were named"
+					    : "the digest of its bytes is 'sha256:");
 			assert_int_equal(text.len, 0);
 		}
 	}
@@ -130,8 +133,8 @@ static void says_what_is_not_there(void **state)
 	(void)state;
 	make_archives();
 	for (size_t i = 0; i < ARRAY_SIZE(refs); i++) {
-		CLEANUP(rootfs_layout_free) struct rootfs_layout *layout =
-			must_open_layout(&refs[i]);
+		CLEANUP(rootfs_layout_free)
+		struct rootfs_layout *layout = must_open_layout(&refs[i]);
 		CLEANUP(buf_done) struct buf text = { 0 };
 
 		assert_int_equal(rootfs_layout_read(layout, &descriptor, &text, &err), -ENOENT);
@@ -166,8 +169,8 @@ static void never_leaves_the_directory(void **state)
 	(void)snprintf(target, sizeof(target), "%s/outside", place.path);
 	write_file(place.fd, "outside", blob);
 	for (size_t i = 0; i < ARRAY_SIZE(targets); i++) {
-		CLEANUP(rootfs_layout_free) struct rootfs_layout *layout =
-			must_open_layout(&refs[0]);
+		CLEANUP(rootfs_layout_free)
+		struct rootfs_layout *layout = must_open_layout(&refs[0]);
 		CLEANUP(buf_done) struct buf text = { 0 };
 		struct err err = { 0 };
 
@@ -181,8 +184,8 @@ static void never_leaves_the_directory(void **state)
 	assert_int_equal(unlinkat(maker.dir_fd, path, 0), 0);
 	assert_int_equal(symlinkat("../../inside", maker.dir_fd, path), 0);
 	{
-		CLEANUP(rootfs_layout_free) struct rootfs_layout *layout =
-			must_open_layout(&refs[0]);
+		CLEANUP(rootfs_layout_free)
+		struct rootfs_layout *layout = must_open_layout(&refs[0]);
 		CLEANUP(buf_done) struct buf text = { 0 };
 
 		assert_int_equal(rootfs_layout_read(layout, &descriptor, &text, NULL), 0);

@@ -59,7 +59,7 @@ static void keeps_what_a_directory_holds(void **state)
 
 	image = must_open(&place, "rootfs:tree");
 	assert_int_equal(image->layer_count, 1);
-	assert_true(image->layers[0].size < 1 << 20);	/* holes are free */
+	assert_true(image->layers[0].size < 1 << 20); /* holes are free */
 	seen_open(&seen, image);
 	assert_text(&seen, "d/file", "text");
 	assert_text(&seen, "d/.wh.name", "not a whiteout");
@@ -122,13 +122,13 @@ static void notices_every_kind_of_change(void **state)
 	assert_int_equal(mkdirat(dir_fd, "d", 0755), 0);
 	write_file(dir_fd, "d/a", text_bytes("one"));
 	for (int change = 0; change < 8; change++) {
-		usleep(20000);	/* more than a tick of the clock that file times are of */
+		usleep(20000); /* more than a tick of the clock that file times are of */
 		switch (change) {
-		case 1:		/* contents alone */
+		case 1: /* contents alone */
 			write_file(dir_fd, "d/a", text_bytes("two"));
 			assert_int_equal(utimensat(dir_fd, "d/a", times, 0), 0);
 			break;
-		case 2:		/* with the same size and time of modification */
+		case 2: /* with the same size and time of modification */
 			write_file(dir_fd, "d/a", text_bytes("six"));
 			assert_int_equal(utimensat(dir_fd, "d/a", times, 0), 0);
 			break;
@@ -209,8 +209,11 @@ static void names_the_file_that_is_unreadable(void **state)
 static void maps_the_users_own_ids_to_root(void **state)
 {
 	struct rootfs_image_opts opts = {
-		.at_fd = place.fd, .cache_fd = place.cache_fd, .map_ids = true,
-		.map_uid = 1000, .map_gid = 1001,
+		.at_fd = place.fd,
+		.cache_fd = place.cache_fd,
+		.map_ids = true,
+		.map_uid = 1000,
+		.map_gid = 1001,
 	};
 	const struct oci_ref ref = { .kind = OCI_REF_ROOTFS, .path = "tree" };
 	struct rootfs_image *image;
@@ -252,7 +255,7 @@ static void meddle(void *data, const struct rootfs_report *report)
 	struct meddler *meddler = data;
 	char text[16];
 
-	meddler->progress.last_us = 0;	/* every report, not one in a while */
+	meddler->progress.last_us = 0; /* every report, not one in a while */
 	if (report->stage != ROOTFS_STAGE_BUILD || meddler->times == 0)
 		return;
 	(void)snprintf(text, sizeof(text), "%d more to come", --meddler->times);
@@ -264,7 +267,8 @@ static void starts_again_once_when_it_changes(void **state)
 {
 	static const struct rootfs_limits limits;
 	struct meddler meddler = {
-		.progress = { .fn = meddle, .data = &meddler }, .name = "z",
+		.progress = { .fn = meddle, .data = &meddler },
+		.name = "z",
 	};
 	struct rootfs_snapshot_opts opts = { .limits = &limits, .progress = &meddler.progress };
 	CLEANUP(rootfs_cache_done) struct rootfs_cache cache;
@@ -290,10 +294,9 @@ static void starts_again_once_when_it_changes(void **state)
 
 	write_file(dir_fd, "z", text_bytes("at first"));
 	meddler.times = 9;
-	assert_int_equal(rootfs_snapshot_take(&cache, dir_fd, &opts, &snapshot, &err),
-			 -ESTALE);
+	assert_int_equal(rootfs_snapshot_take(&cache, dir_fd, &opts, &snapshot, &err), -ESTALE);
 	assert_words(&err, ERR_IMAGE, "changed meanwhile");
-	assert_int_equal(meddler.times, 5);	/* two tries, of two files that are read */
+	assert_int_equal(meddler.times, 5); /* two tries, of two files that are read */
 	assert_int_equal(count_cached(&place, ""), 2);
 
 	/* what is being read itself, after its state has been noted, and in the same length */
@@ -366,7 +369,8 @@ static void goes_into_mounts_but_the_kernels(void **state)
 static void holds_its_limits(void **state)
 {
 	struct rootfs_image_opts opts = {
-		.at_fd = place.fd, .cache_fd = place.cache_fd,
+		.at_fd = place.fd,
+		.cache_fd = place.cache_fd,
 		.limits = { .image = { .max_entries = 2 } },
 	};
 	const struct oci_ref ref = { .kind = OCI_REF_ROOTFS, .path = "tree" };

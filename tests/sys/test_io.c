@@ -81,7 +81,7 @@ static void finds_data_between_holes(void **state)
 		stretches += end > start;
 		offset = end;
 	}
-	assert_in_range(stretches, 1, 2);	/* one where holes are not known */
+	assert_in_range(stretches, 1, 2); /* one where holes are not known */
 	assert_int_equal(io_next_data(fd, size, size, &start, &end, NULL), 0);
 	assert_true(start == size && end == size);
 	/* what has grown since its size was asked is cut */
@@ -104,7 +104,7 @@ static void replaces_a_file_when_it_is_whole(void **state)
 	assert_int_equal(io_create(dir_fd, "tmp", &fd, NULL), 0);
 	assert_int_equal(io_write_at(fd, 0, text_bytes("half"), NULL), 0);
 	close(fd);
-	assert_int_equal(io_create(dir_fd, "tmp", &fd, NULL), 0);	/* begins anew */
+	assert_int_equal(io_create(dir_fd, "tmp", &fd, NULL), 0); /* begins anew */
 	assert_int_equal(io_write_at(fd, 0, text_bytes("new"), NULL), 0);
 	assert_int_equal(io_publish(dir_fd, fd, "tmp", "name", NULL), 0);
 	assert_int_equal(io_read_at(old_fd, 0, text, 8, &len, NULL), 0);

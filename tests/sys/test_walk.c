@@ -125,7 +125,7 @@ static void holds_the_limits_of_depth_and_length(void **state)
 	int count = 0, fd, next;
 
 	(void)state;
-	dig(WALK_DEPTH_MAX - 1);	/* and the root */
+	dig(WALK_DEPTH_MAX - 1); /* and the root */
 	assert_int_equal(walk_tree(dir_fd, stop, &count, &err), 0);
 	assert_int_equal(count, WALK_DEPTH_MAX);
 	dig(WALK_DEPTH_MAX);
@@ -136,7 +136,7 @@ static void holds_the_limits_of_depth_and_length(void **state)
 	memset(name, 'n', 200);
 	name[200] = '\0';
 	fd = dup(dir_fd);
-	for (int i = 0; i < 21; i++) {	/* 21 * 201 - 1 bytes */
+	for (int i = 0; i < 21; i++) { /* 21 * 201 - 1 bytes */
 		assert_int_equal(mkdirat(fd, name, 0755), 0);
 		next = openat(fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		close(fd);
