@@ -138,7 +138,7 @@ static void mount_all(void)
 		die("make '" RUN_DIR "': %m");
 }
 
-/* The kernel looks for disks beside what it does for the root. */
+/* The kernel looks for none by itself, as its command line says; it makes them in its own time. */
 static void find_disks(struct job *job)
 {
 	int sysfs_fd = open("/sys", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r;
@@ -147,6 +147,7 @@ static void find_disks(struct job *job)
 
 	for (size_t i = 0; i < job->count; i++)
 		serials[i] = job->serials[i];
+	check(guest_disks_rescan(sysfs_fd, &err), &err);
 	do
 		r = guest_disks_find(sysfs_fd, serials, job->count, job->devices, &err);
 	while (r == -ENOENT && usleep(500) == 0);

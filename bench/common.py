@@ -13,7 +13,7 @@ import sys
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-GUEST_LIMIT_S = 300
+GUEST_LIMIT_S = 120
 WARNINGS = ["-Wall", "-Wextra", "-Werror", "-Wshadow", "-Wmissing-prototypes", "-Wconversion",
             "-Wno-sign-conversion", "-Wcast-qual", "-Wformat=2"]
 TAR = ["--no-recursion", "--format=gnu", "--mtime=@0", "--owner=0", "--group=0", "--numeric-owner"]
@@ -152,12 +152,6 @@ class Baseline:
     def boot(self):
         return Guest(self)
 
-    def table(self):
-        """How the baseline takes a start: what it says on its console, and the time it took."""
-        guest = self.boot()
-        lines = guest.finish()
-        return guest.seconds, lines
-
 
 class Guest:
     """A QEMU with casemate's own arguments; only the numbers of descriptors are others."""
@@ -179,6 +173,7 @@ class Guest:
         for number, layer in enumerate(baseline.layers, 1):
             fd = self.keep(os.open(layer["path"], os.O_RDONLY))
             argv += self.disk(number, fd)
+        atexit.register(self.kill)
         self.began = time.monotonic()
         self.process = subprocess.Popen(argv, pass_fds=self.fds, stdin=subprocess.DEVNULL,
                                         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
@@ -219,9 +214,13 @@ class Guest:
         self.lines += [line.decode(errors="replace").strip() for line in lines]
         return bool(got)
 
+    def kill(self):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
     def fail(self, text):
-        self.process.kill()
-        self.process.wait()
+        self.kill()
         die(f"the baseline's guest: {text}\n" + "\n".join(self.lines[-12:]) +
             self.process.stderr.read().decode(errors="replace"))
 

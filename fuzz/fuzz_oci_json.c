@@ -29,7 +29,8 @@ static void ask(struct arena *arena, const struct oci_json *at, int depth)
 	check(oci_json_u64(at, 5, 9, &number, &err), &err);
 	check(oci_json_strings(arena, at, ITEMS, LENGTH, &strings, &err), &err);
 	check(oci_json_list(at, ITEMS, &count, &err), &err);
-	if (strlen(text) > LENGTH || number < 5 || number > 9 || strings.count > ITEMS || count > ITEMS)
+	if (strlen(text) > LENGTH || number < 5 || number > 9 || strings.count > ITEMS ||
+	    count > ITEMS)
 		abort();
 	if (depth == FOLLOWED)
 		return;

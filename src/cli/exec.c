@@ -111,9 +111,9 @@ static int exec_process(struct exec *exec, struct err *err)
 	const struct session_opts opts = { .interactive = exec->options.interactive,
 					   .terminal = exec->options.terminal,
 					   .detach = exec->options.detach };
-	int r, failed = CLI_RUN_FAILED;
 	uint32_t status = 0;
 	bool made = false;
+	int r;
 
 	r = session_open(&exec->session, &exec->client, exec->target.container, exec->id, &opts,
 			 err);
@@ -122,17 +122,11 @@ static int exec_process(struct exec *exec, struct err *err)
 	if (r >= 0) {
 		made = true;
 		r = session_run(&exec->session, &status, err);
-		if (r == -ENOENT)
-			failed = CLI_NOT_FOUND;
-		else if (r == -EBUSY || r == -ENOEXEC)
-			failed = CLI_NOT_EXECUTABLE;
 	}
-	if (r < 0 && exec->session.interrupted)
-		failed = 128 + exec->session.interrupted;
 	session_done(&exec->session);
 	if (made && !exec->options.detach)
 		forget_process(exec);
-	return r < 0 ? cli_fail("exec", err, failed) : (int)status;
+	return r < 0 ? session_failed(&exec->session, "exec", r, err) : (int)status;
 }
 
 int cli_exec_main(int argc, char **argv)

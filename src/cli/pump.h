@@ -23,6 +23,7 @@ struct pump {
 	bool is_writing;
 	bool from_is_ready, to_is_ready;	/* always: cannot be waited for */
 	bool over;
+	bool is_broken; /* to_fd takes no more */
 	void (*on_over)(void *data, struct pump *pump);
 	void *data;
 	size_t at, len;

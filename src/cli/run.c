@@ -184,38 +184,26 @@ static void remove_container(struct run *run)
 	(void)client_call(&run->client, "Delete", &request.base, NULL, NULL);
 }
 
-static int status_of(int num)
-{
-	if (num == -ENOENT)
-		return CLI_NOT_FOUND;
-	return num == -EBUSY || num == -ENOEXEC ? CLI_NOT_EXECUTABLE : CLI_RUN_FAILED;
-}
-
 static int run_container(struct run *run, struct err *err)
 {
 	const struct session_opts opts = { .interactive = run->options.interactive,
 					   .terminal = run->options.terminal,
 					   .detach = run->options.detach };
 	uint32_t status = 0;
-	int r, failed = CLI_RUN_FAILED;
+	int r;
 
 	r = session_open(&run->session, &run->client, run->container, "", &opts, err);
 	if (r >= 0)
 		r = create(run, err);
-	if (r >= 0) {
+	if (r >= 0)
 		r = session_run(&run->session, &status, err);
-		if (r < 0)
-			failed = status_of(r);
-	}
-	if (r < 0 && run->session.interrupted)
-		failed = 128 + run->session.interrupted;
 	session_done(&run->session);
 	if (r < 0 || !run->options.detach)
 		remove_container(run);
 	if (r >= 0 && run->options.detach)
 		(void)printf("%s%s%s\n", run->pod, run->options.pod ? "/" : "",
 			     run->options.pod ? run->container : "");
-	return r < 0 ? cli_fail("run", err, failed) : (int)status;
+	return r < 0 ? session_failed(&run->session, "run", r, err) : (int)status;
 }
 
 int cli_run_main(int argc, char **argv)

@@ -250,6 +250,9 @@ static void on_over(void *data, struct pump *pump)
 	/* the end of our input is the end of its: our end of the FIFO was the only one */
 	(void)close(*fd);
 	*fd = -1;
+	/* who read our output has gone, and a program in a pipe ends then */
+	if (pump->is_broken && pump != session->pump_in)
+		session->interrupted = SIGPIPE;
 }
 
 /* The FIFO's write end was ours too, so that the shim could open it: now the end can be seen. */
@@ -351,6 +354,7 @@ int session_run(struct session *session, uint32_t *ret_status, struct err *err)
 		return r;
 	remove_names(session);
 	send_resize(session);
+	session->was_asked = true;
 	r = session_call(session, "Start", &start.base, err);
 	if (r < 0 || session->opts.detach)
 		return r;
@@ -365,6 +369,8 @@ int session_run(struct session *session, uint32_t *ret_status, struct err *err)
 		r = loop_step(session->client->loop, -1);
 		if (r < 0)
 			return err_num(err, r, "wait for the container");
+		if (session->interrupted)
+			return -EPIPE;
 	}
 	*ret_status = session->status;
 	return session->start_num;
@@ -394,4 +400,18 @@ void session_done(struct session *session)
 		if (fds[i] >= 0)
 			(void)close(fds[i]);
 	remove_names(session);
+}
+
+int session_failed(const struct session *session, const char *command, int num,
+		   const struct err *err)
+{
+	int status = CLI_RUN_FAILED;
+
+	if (session->interrupted)
+		status = 128 + session->interrupted;
+	else if (session->was_asked && num == -ENOENT)
+		status = CLI_NOT_FOUND;
+	else if (session->was_asked && num == -EBUSY)
+		status = CLI_NOT_EXECUTABLE;
+	return session->interrupted == SIGPIPE ? status : cli_fail(command, err, status);
 }

@@ -46,7 +46,8 @@ struct session {
 	struct termios old_termios;
 	bool is_raw, is_started, has_ended;
 	bool progress_shown;
-	int interrupted;		/* a signal before there was anything to send it to */
+	int interrupted;		/* by a signal with no process to send it to, or SIGPIPE */
+	bool was_asked;			/* Start was called: what it says is of the program */
 	uint32_t status;
 	int start_num;			/* what Start said: 0, or a negative errno */
 	struct err *failure;
@@ -70,5 +71,12 @@ int session_call(struct session *session, const char *method, const ProtobufCMes
 int session_run(struct session *session, uint32_t *ret_status, struct err *err);
 
 void session_done(struct session *session);
+
+/*
+ * What a failure of any of the above is to who called us: says it, and returns the exit status.
+ * Nothing is said when our own output's reader has gone: that is SIGPIPE's end.
+ */
+int session_failed(const struct session *session, const char *command, int num,
+		   const struct err *err);
 
 #endif

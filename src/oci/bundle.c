@@ -21,11 +21,33 @@ struct reader {
 struct rule {
 	const char *key;
 	int (*read)(struct reader *reader, const struct oci_json *at);
+	bool each; /* it is a list, and read is for its items */
 };
+
+/* clang-format off */
+#define RULE(key, read) { key, read, false }
+#define EACH(key, read) { key, read, true }
+/* clang-format on */
 
 static int refuse(const struct reader *reader, const struct oci_json *at, const char *why)
 {
 	return oci_json_fail(at, ERR_UNSUPPORTED, -EOPNOTSUPP, reader->err, "%s", why);
+}
+
+/* Shows each item of a list to fn. */
+static int read_items(struct reader *reader, const struct oci_json *at,
+		      int (*fn)(struct reader *reader, const struct oci_json *item))
+{
+	size_t count = 0;
+	int r;
+
+	r = oci_json_list(at, OCI_BUNDLE_LIST_MAX, &count, reader->err);
+	for (size_t i = 0; r == 0 && i < count; i++) {
+		struct oci_json item = oci_json_item(at, i);
+
+		r = fn(reader, &item);
+	}
+	return r;
 }
 
 static int read_object(struct reader *reader, const struct oci_json *at, const struct rule *rules,
@@ -47,7 +69,8 @@ static int read_object(struct reader *reader, const struct oci_json *at, const s
 		while (i < rule_count && strcmp(rules[i].key, key) != 0)
 			i++;
 		if (i < rule_count)
-			r = rules[i].read(reader, &item);
+			r = rules[i].each ? read_items(reader, &item, rules[i].read)
+					  : rules[i].read(reader, &item);
 		else if (!oci_json_is_empty(&item))
 			r = refuse(reader, &item, "is not supported");
 		if (r < 0)
@@ -169,25 +192,15 @@ static int read_cwd(struct reader *reader, const struct oci_json *at)
 	return r;
 }
 
-static int check_umask(struct reader *reader, const struct oci_json *at)
-{
-	uint64_t umask = 022;
-	int r;
-
-	r = oci_json_u64(at, 0, 0777, &umask, reader->err);
-	if (r == 0 && umask != 022)
-		r = refuse(reader, at, "is not 18, the only umask supported");
-	return r;
-}
-
 static int read_user(struct reader *reader, const struct oci_json *at)
 {
 	static const struct rule rules[] = {
-		{ "uid", accept },
-		{ "gid", accept },
-		{ "umask", check_umask },
+		RULE("uid", accept),
+		RULE("gid", accept),
+		RULE("umask", accept),
 	};
 	struct oci_json uid = oci_json_get(at, "uid"), gid = oci_json_get(at, "gid");
+	struct oci_json umask = oci_json_get(at, "umask");
 	uint64_t uid_value = 0, gid_value = 0;
 	int r;
 
@@ -201,9 +214,11 @@ static int read_user(struct reader *reader, const struct oci_json *at)
 	r = oci_json_u64(&gid, 0, UINT32_MAX - 1, &gid_value, reader->err);
 	if (r < 0)
 		return r;
+	if (oci_json_is_there(&umask) && json_integer_value(umask.value) != 022)
+		return refuse(reader, &umask, "is not 18, the only umask supported");
 	reader->bundle->process.user =
 		arena_printf(reader->arena, "%u:%u", (uint32_t)uid_value, (uint32_t)gid_value);
-	return reader->bundle->process.user ? 0 : -ENOMEM;
+	return reader->bundle->process.user ? 0 : err_num(reader->err, -ENOMEM, "read a bundle");
 }
 
 static int check_capability_list(struct reader *reader, const struct oci_json *at)
@@ -230,44 +245,39 @@ static int check_capability_list(struct reader *reader, const struct oci_json *a
 static int check_capabilities(struct reader *reader, const struct oci_json *at)
 {
 	static const struct rule rules[] = {
-		{ "bounding", check_capability_list },	  { "effective", check_capability_list },
-		{ "inheritable", check_capability_list }, { "permitted", check_capability_list },
-		{ "ambient", check_capability_list },
+		RULE("bounding", check_capability_list),
+		RULE("effective", check_capability_list),
+		RULE("inheritable", check_capability_list),
+		RULE("permitted", check_capability_list),
+		RULE("ambient", check_capability_list),
 	};
 
 	return read_object(reader, at, rules, ARRAY_SIZE(rules));
 }
 
-static int check_rlimits(struct reader *reader, const struct oci_json *at)
+static int check_rlimit(struct reader *reader, const struct oci_json *at)
 {
-	size_t count;
-	int r;
+	const char *type = json_string_value(oci_json_get(at, "type").value);
+	json_int_t hard = json_integer_value(oci_json_get(at, "hard").value);
+	json_int_t soft = json_integer_value(oci_json_get(at, "soft").value);
 
-	r = oci_json_list(at, OCI_BUNDLE_LIST_MAX, &count, reader->err);
-	for (size_t i = 0; r == 0 && i < count; i++) {
-		struct oci_json item = oci_json_item(at, i);
-		const char *type = json_string_value(oci_json_get(&item, "type").value);
-		json_int_t hard = json_integer_value(oci_json_get(&item, "hard").value);
-		json_int_t soft = json_integer_value(oci_json_get(&item, "soft").value);
-
-		if (!type || strcmp(type, "RLIMIT_NOFILE") != 0 || hard != 1024 || soft != 1024)
-			r = refuse(reader, &item, "is a limit other than RLIMIT_NOFILE of 1024");
-	}
-	return r;
+	if (!type || strcmp(type, "RLIMIT_NOFILE") != 0 || hard != 1024 || soft != 1024)
+		return refuse(reader, at, "is a limit other than RLIMIT_NOFILE of 1024");
+	return 0;
 }
 
 static int read_process(struct reader *reader, const struct oci_json *at)
 {
 	static const struct rule rules[] = {
-		{ "terminal", read_terminal },
-		{ "consoleSize", accept },
-		{ "user", read_user },
-		{ "args", read_args },
-		{ "env", read_env },
-		{ "cwd", read_cwd },
-		{ "capabilities", check_capabilities },
-		{ "rlimits", check_rlimits },
-		{ "noNewPrivileges", accept_bool },
+		RULE("terminal", read_terminal),
+		RULE("consoleSize", accept),
+		RULE("user", read_user),
+		RULE("args", read_args),
+		RULE("env", read_env),
+		RULE("cwd", read_cwd),
+		RULE("capabilities", check_capabilities),
+		EACH("rlimits", check_rlimit),
+		RULE("noNewPrivileges", accept_bool),
 	};
 	struct oci_json args = oci_json_get(at, "args"), cwd = oci_json_get(at, "cwd");
 	int r;
@@ -298,8 +308,8 @@ static int read_readonly(struct reader *reader, const struct oci_json *at)
 static int read_root(struct reader *reader, const struct oci_json *at)
 {
 	static const struct rule rules[] = {
-		{ "path", read_root_path },
-		{ "readonly", read_readonly },
+		RULE("path", read_root_path),
+		RULE("readonly", read_readonly),
 	};
 	int r;
 
@@ -321,8 +331,7 @@ static const struct {
 	{ "/dev", "tmpfs", { "nosuid", "noexec", "strictatime", "mode=755", "size=65536k" } },
 	{ "/dev/pts",
 	  "devpts",
-	  { "nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "mode=620",
-	    "gid=5" } },
+	  { "nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5" } },
 	{ "/dev/shm", "tmpfs", { "nosuid", "noexec", "nodev", "mode=1777", "size=65536k" } },
 	{ "/dev/mqueue", "mqueue", { "nosuid", "noexec", "nodev" } },
 	{ "/sys", "sysfs", { "nosuid", "noexec", "nodev", "ro" } },
@@ -333,10 +342,10 @@ static const struct {
 static int check_mount(struct reader *reader, const struct oci_json *at)
 {
 	static const struct rule rules[] = {
-		{ "destination", accept },
-		{ "type", accept },
-		{ "source", accept },
-		{ "options", accept },
+		RULE("destination", accept),
+		RULE("type", accept),
+		RULE("source", accept),
+		RULE("options", accept),
 	};
 	struct oci_json options = oci_json_get(at, "options");
 	const char *to = json_string_value(oci_json_get(at, "destination").value);
@@ -360,20 +369,6 @@ static int check_mount(struct reader *reader, const struct oci_json *at)
 	}
 	return oci_json_fail(at, ERR_UNSUPPORTED, -EOPNOTSUPP, reader->err,
 			     "a mount of '%.60s' on '%.100s' is not there yet", type, to);
-}
-
-static int check_mounts(struct reader *reader, const struct oci_json *at)
-{
-	size_t count;
-	int r;
-
-	r = oci_json_list(at, OCI_BUNDLE_LIST_MAX, &count, reader->err);
-	for (size_t i = 0; r == 0 && i < count; i++) {
-		struct oci_json item = oci_json_item(at, i);
-
-		r = check_mount(reader, &item);
-	}
-	return r;
 }
 
 /* linux */
@@ -418,19 +413,12 @@ static int check_namespaces(struct reader *reader, const struct oci_json *at)
 /* `crun spec --rootless` maps one ID to 0; the IDs of the files are mapped when they are read. */
 static int check_mapping(struct reader *reader, const struct oci_json *at)
 {
-	size_t count;
-	int r;
+	json_int_t to = json_integer_value(oci_json_get(at, "containerID").value);
+	json_int_t size = json_integer_value(oci_json_get(at, "size").value);
 
-	r = oci_json_list(at, OCI_BUNDLE_LIST_MAX, &count, reader->err);
-	for (size_t i = 0; r == 0 && i < count; i++) {
-		struct oci_json item = oci_json_item(at, i);
-		json_int_t to = json_integer_value(oci_json_get(&item, "containerID").value);
-		json_int_t size = json_integer_value(oci_json_get(&item, "size").value);
-
-		if (count != 1 || to != 0 || size != 1)
-			r = refuse(reader, &item, "maps more than one ID to 0");
-	}
-	return r;
+	if (at->index > 0 || to != 0 || size != 1)
+		return refuse(reader, at, "maps other than one ID to 0");
+	return 0;
 }
 
 static int check_masked(struct reader *reader, const struct oci_json *at)
@@ -465,26 +453,30 @@ static int check_readonly_paths(struct reader *reader, const struct oci_json *at
 	return check_strings(reader, at, allowed, "is not a path that can be made read-only here");
 }
 
-static int read_memory_limit(struct reader *reader, const struct oci_json *at)
+/* -1 is the runtime-spec's "no limit". */
+static int read_limit(struct reader *reader, const struct oci_json *at, uint64_t most,
+		      uint64_t *ret)
 {
-	/* -1 is the runtime-spec's "no limit" */
 	if (json_integer_value(at->value) == -1)
 		return 0;
-	return oci_json_u64(at, 0, INT64_MAX, &reader->bundle->memory_bytes, reader->err);
+	return oci_json_u64(at, 0, most, ret, reader->err);
+}
+
+static int read_memory_limit(struct reader *reader, const struct oci_json *at)
+{
+	return read_limit(reader, at, INT64_MAX, &reader->bundle->memory_bytes);
 }
 
 static int read_memory(struct reader *reader, const struct oci_json *at)
 {
-	static const struct rule rules[] = { { "limit", read_memory_limit } };
+	static const struct rule rules[] = { RULE("limit", read_memory_limit) };
 
 	return read_object(reader, at, rules, ARRAY_SIZE(rules));
 }
 
 static int read_quota(struct reader *reader, const struct oci_json *at)
 {
-	if (json_integer_value(at->value) == -1)
-		return 0;
-	return oci_json_u64(at, 0, INT64_MAX / 1000, &reader->quota, reader->err);
+	return read_limit(reader, at, INT64_MAX / 1000, &reader->quota);
 }
 
 static int read_period(struct reader *reader, const struct oci_json *at)
@@ -494,7 +486,8 @@ static int read_period(struct reader *reader, const struct oci_json *at)
 
 static int read_cpu(struct reader *reader, const struct oci_json *at)
 {
-	static const struct rule rules[] = { { "quota", read_quota }, { "period", read_period } };
+	static const struct rule rules[] = { RULE("quota", read_quota),
+					     RULE("period", read_period) };
 	uint64_t milli;
 	int r;
 
@@ -514,11 +507,8 @@ static int read_cpu(struct reader *reader, const struct oci_json *at)
 static int read_pids_limit(struct reader *reader, const struct oci_json *at)
 {
 	uint64_t pids = 0;
-	int r;
+	int r = read_limit(reader, at, OCI_PIDS_MAX, &pids);
 
-	if (json_integer_value(at->value) == -1)
-		return 0;
-	r = oci_json_u64(at, 0, OCI_PIDS_MAX, &pids, reader->err);
 	if (r == 0)
 		reader->bundle->pids = (uint32_t)pids;
 	return r;
@@ -526,39 +516,30 @@ static int read_pids_limit(struct reader *reader, const struct oci_json *at)
 
 static int read_pids(struct reader *reader, const struct oci_json *at)
 {
-	static const struct rule rules[] = { { "limit", read_pids_limit } };
+	static const struct rule rules[] = { RULE("limit", read_pids_limit) };
 
 	return read_object(reader, at, rules, ARRAY_SIZE(rules));
 }
 
 /* Denying all is where every runtime begins; the default devices come back by themselves. */
-static int check_device_rules(struct reader *reader, const struct oci_json *at)
+static int check_device_rule(struct reader *reader, const struct oci_json *at)
 {
-	static const struct rule rules[] = { { "allow", accept_bool }, { "access", accept } };
-	size_t count;
-	int r;
+	static const struct rule rules[] = { RULE("allow", accept_bool), RULE("access", accept) };
+	struct oci_json allow = oci_json_get(at, "allow");
+	const char *access = json_string_value(oci_json_get(at, "access").value);
 
-	r = oci_json_list(at, OCI_BUNDLE_LIST_MAX, &count, reader->err);
-	for (size_t i = 0; r == 0 && i < count; i++) {
-		struct oci_json item = oci_json_item(at, i);
-		struct oci_json allow = oci_json_get(&item, "allow");
-		const char *access = json_string_value(oci_json_get(&item, "access").value);
-
-		if (json_is_true(allow.value) || !access || strcmp(access, "rwm") != 0)
-			r = refuse(reader, &item, "is a device rule other than denying all");
-		else
-			r = read_object(reader, &item, rules, ARRAY_SIZE(rules));
-	}
-	return r;
+	if (json_is_true(allow.value) || !access || strcmp(access, "rwm") != 0)
+		return refuse(reader, at, "is a device rule other than denying all");
+	return read_object(reader, at, rules, ARRAY_SIZE(rules));
 }
 
 static int read_resources(struct reader *reader, const struct oci_json *at)
 {
 	static const struct rule rules[] = {
-		{ "memory", read_memory },
-		{ "cpu", read_cpu },
-		{ "pids", read_pids },
-		{ "devices", check_device_rules },
+		RULE("memory", read_memory),
+		RULE("cpu", read_cpu),
+		RULE("pids", read_pids),
+		EACH("devices", check_device_rule),
 	};
 
 	return read_object(reader, at, rules, ARRAY_SIZE(rules));
@@ -567,9 +548,9 @@ static int read_resources(struct reader *reader, const struct oci_json *at)
 static int read_linux(struct reader *reader, const struct oci_json *at)
 {
 	static const struct rule rules[] = {
-		{ "resources", read_resources },  { "namespaces", check_namespaces },
-		{ "uidMappings", check_mapping }, { "gidMappings", check_mapping },
-		{ "maskedPaths", check_masked },  { "readonlyPaths", check_readonly_paths },
+		RULE("resources", read_resources),  RULE("namespaces", check_namespaces),
+		EACH("uidMappings", check_mapping), EACH("gidMappings", check_mapping),
+		RULE("maskedPaths", check_masked),  RULE("readonlyPaths", check_readonly_paths),
 	};
 	struct oci_json list = oci_json_get(at, "namespaces");
 	int r;
@@ -585,10 +566,10 @@ int oci_bundle_parse(struct arena *arena, struct bytes text, const char *file,
 		     struct oci_bundle *ret_bundle, struct err *err)
 {
 	static const struct rule rules[] = {
-		{ "ociVersion", read_version }, { "process", read_process },
-		{ "root", read_root },		{ "hostname", read_hostname },
-		{ "mounts", check_mounts },	{ "annotations", accept },
-		{ "linux", read_linux },
+		RULE("ociVersion", read_version), RULE("process", read_process),
+		RULE("root", read_root),	  RULE("hostname", read_hostname),
+		EACH("mounts", check_mount),	  RULE("annotations", accept),
+		RULE("linux", read_linux),
 	};
 	static const char *const needed[] = { "ociVersion", "process", "root", "linux" };
 	CLEANUP(oci_json_free) json_t *root = NULL;

@@ -251,7 +251,7 @@ int oci_json_strings(struct arena *arena, const struct oci_json *at, size_t max,
 		     struct oci_strings *ret, struct err *err)
 {
 	const char **list;
-	size_t count;
+	size_t count = 0;
 	int r;
 
 	r = oci_json_list(at, max, &count, err);

@@ -71,6 +71,7 @@ struct pod_process {
 	uint32_t status;
 	uint32_t pid;
 	int64_t exited_ns;
+	bool is_lost;			/* it ended with the VM, which nobody asked for */
 	struct pod_out out[POD_STREAMS];
 	struct pod_in in;
 };

@@ -45,23 +45,31 @@ void pod_process_done(struct pod_process *process)
 	tell_waiters(process, &gone);
 }
 
+/* What is said of its end, now and later: its own status, or what ended the VM under it. */
+static struct pod_result end_of(const struct pod_process *process)
+{
+	struct pod_result result = { .status = process->status, .exited_ns = process->exited_ns };
+
+	if (process->is_lost) {
+		result.num = -ECONNABORTED;
+		result.code = ERR_GUEST_GONE;
+		result.text = process->container->pod->why;
+	}
+	return result;
+}
+
 void pod_process_ended(struct pod_process *process, uint32_t status, int64_t exited_ns)
 {
 	struct pod *pod = process->container->pod;
-	struct pod_result result = { 0 };
+	struct pod_result result;
 
 	if (process->state == PROCESS_STOPPED ||
 	    state_process_next(process->state, PROCESS_EXIT, &process->state) < 0)
 		return;
 	process->status = status;
 	process->exited_ns = exited_ns;
-	result.status = status;
-	result.exited_ns = exited_ns;
-	if (pod->state == POD_ENDED && pod->why) {
-		result.num = -ECONNABORTED;
-		result.code = ERR_GUEST_GONE;
-		result.text = pod->why;
-	}
+	process->is_lost = pod->state == POD_ENDED && pod->why;
+	result = end_of(process);
 	tell_waiters(process, &result);
 }
 
@@ -158,7 +166,8 @@ static void wait_answered(void *data, const struct rpc_reply *reply)
 	}
 	pod_process_ended(process, response->status & 0xff, response->exited_at_ns);
 	agent__wait_response__free_unpacked(response, NULL);
-	if (process->abandoned)
+	/* an exec that was left behind goes by itself: nobody will ask for it */
+	if (process->abandoned || (process->exec_id[0] && !process->owner))
 		pod_abandon(process);
 	pod_settle(pod);
 }
@@ -263,11 +272,12 @@ void pod_start(struct pod *pod, const char *id, const char *exec_id, pod_done_fn
 void pod_wait(struct pod *pod, const char *id, const char *exec_id, pod_done_fn *done, void *data)
 {
 	struct pod_process *process = pod_find_process(pod, id, exec_id);
+	struct pod_result result;
 	struct err err = { 0 };
 
 	if (process && process->state == PROCESS_STOPPED) {
-		done(data, &(struct pod_result){ .status = process->status,
-						 .exited_ns = process->exited_ns });
+		result = end_of(process);
+		done(data, &result);
 		return;
 	}
 	if (!process)

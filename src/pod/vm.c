@@ -224,15 +224,17 @@ static int say_hello(struct pod *pod, int take_fd, struct err *err)
 static int start_qemu(struct pod *pod, const int *fds, size_t fd_count, int agent_fd,
 		      struct err *err)
 {
+	CLEANUP(strv_done) struct strv argv = { 0 };
 	struct spawn_fd table[SPAWN_FDS];
-	struct spawn_request spawn = {
-		.argv = pod->vm->argv,
-		.fds = table,
-		.isolate = true,
-		.die_with_parent = true,
-	};
-	int lock_fd, r;
+	struct spawn_request spawn = { .fds = table, .isolate = true, .die_with_parent = true };
+	int lock_fd, r = 0;
 
+	/* the message's list has no NULL at its end */
+	for (size_t i = 0; i < pod->vm->n_argv && r == 0; i++)
+		r = strv_add(&argv, pod->vm->argv[i]);
+	if (r < 0)
+		return err_num(err, r, "start QEMU");
+	spawn.argv = argv.at;
 	if (fd_count != pod->vm->n_targets || fd_count + 2 > SPAWN_FDS)
 		return err_set(err, -EPROTO, "start QEMU: %zu descriptors for %zu", fd_count,
 			       pod->vm->n_targets);

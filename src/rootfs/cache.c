@@ -59,7 +59,7 @@ int rootfs_cache_open(uid_t uid, const char *xdg_cache_home, const char *home, i
 {
 	cleanup_close int fd = -1;
 	char path[4096];
-	struct stat st;
+	struct stat st = { 0 };
 	int r, n;
 
 	if (uid == 0)
@@ -166,11 +166,11 @@ int rootfs_cache_get(const struct rootfs_cache *cache, const struct rootfs_key *
 {
 	CLEANUP(buf_done) struct buf text = { 0 };
 	cleanup_close int meta_fd = -1, fd = -1;
-	struct rootfs_stored stored;
+	struct rootfs_stored stored = { .fd = -1 };
 	struct err why = { 0 }; /* err stays clean when there is just nothing */
 	char name[NAME_SIZE];
 	size_t len = 0;
-	struct stat st;
+	struct stat st = { 0 };
 	int r;
 
 	make_name(name, key->text, ".json");

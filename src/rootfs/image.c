@@ -199,7 +199,7 @@ static int build_layer(struct maker *maker, size_t i, struct rootfs_build *build
 		.progress = &maker->progress,
 	};
 	struct rootfs_stored stored;
-	struct image_info info;
+	struct image_info info = { 0 };
 	struct rootfs_key key;
 	int r = 0;
 

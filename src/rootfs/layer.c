@@ -280,7 +280,7 @@ static int copy_data(struct build *build, struct err *err)
 
 static int copy_entries(struct build *build, struct err *err)
 {
-	struct image_entry entry;
+	struct image_entry entry = { 0 };
 	struct archive_entry *from;
 	const char *warning;
 	int r;

@@ -211,8 +211,9 @@ static int start(const struct args *args, struct err *err)
 	if (pid < 0)
 		return err_sys(err, "fork");
 	if (pid > 0) {
+		/* all there is belongs to the other half now */
 		(void)printf("unix://%s/pods/%s/" SOCKET_NAME "\n", path, args->id);
-		return 0;
+		_exit(fflush(stdout) != 0);
 	}
 	/* what a large message needed goes back when it is over */
 	(void)mallopt(M_MMAP_THRESHOLD, MMAP_FROM);

@@ -12,57 +12,58 @@
 #include "base/buf.h"
 #include "oci/bundle.h"
 
+/* JSON is easier to read as it is written. */
+/* clang-format off */
 /* What `crun spec` of crun 1.8 and `runc spec` of runc 1.1 write, with little between them. */
 #define DEFAULT_CAPS "[\"CAP_AUDIT_WRITE\",\"CAP_KILL\",\"CAP_NET_BIND_SERVICE\"]"
-#define DEFAULT_PROCESS                                                                    \
-	"\"terminal\":true,\"user\":{\"uid\":0,\"gid\":0},\"args\":[\"sh\"],"              \
-	"\"env\":[\"PATH=/bin\",\"TERM=xterm\"],\"cwd\":\"/\","                            \
-	"\"capabilities\":{\"bounding\":" DEFAULT_CAPS ",\"effective\":" DEFAULT_CAPS ","  \
+#define DEFAULT_PROCESS \
+	"\"terminal\":true,\"user\":{\"uid\":0,\"gid\":0},\"args\":[\"sh\"]," \
+	"\"env\":[\"PATH=/bin\",\"TERM=xterm\"],\"cwd\":\"/\"," \
+	"\"capabilities\":{\"bounding\":" DEFAULT_CAPS ",\"effective\":" DEFAULT_CAPS "," \
 	"\"inheritable\":[],\"permitted\":" DEFAULT_CAPS ",\"ambient\":" DEFAULT_CAPS "}," \
-	"\"rlimits\":[{\"type\":\"RLIMIT_NOFILE\",\"hard\":1024,\"soft\":1024}],"          \
+	"\"rlimits\":[{\"type\":\"RLIMIT_NOFILE\",\"hard\":1024,\"soft\":1024}]," \
 	"\"noNewPrivileges\":true"
-#define MOUNT(to, type, options)                                                     \
+#define MOUNT(to, type, options) \
 	"{\"destination\":\"" to "\",\"type\":\"" type "\",\"source\":\"" type "\"," \
 	"\"options\":[" options "]}"
-#define DEFAULT_MOUNTS                                                                                                                                                                               \
-	"{\"destination\":\"/proc\",\"type\":\"proc\",\"source\":\"proc\"}," MOUNT("/dev", "tmpfs", "\"nosuid\",\"strictatime\",\"mode=755\",\"size=65536k\"") "," MOUNT(                            \
-		"/dev/pts", "devpts",                                                                                                                                                                \
-		"\"nosuid\",\"noexec\",\"newinstance\",\"ptmxmode=0666\","                                                                                                                           \
-		"\"mode=0620\",\"gid=5\"") "," MOUNT("/dev/shm", "tmpfs",                                                                                                                            \
-						     "\"nosuid\",\"noexec\",\"nodev\",\"mode=1777\","                                                                                                \
-						     "\"size=65536k\"") "," MOUNT("/dev/mqueue",                                                                                                     \
-										  "mqueue",                                                                                                          \
-										  "\"nosuid\",\"noexec\",\"nodev\"") "," MOUNT("/sys",                                                               \
-															       "sysfs",                                                              \
-															       "\"nosuid\",\"noexec\",\"nodev\",\"ro\"") "," MOUNT("/sys/fs/cgroup", \
-																						   "cgroup",         \
-																						   "\"nosuid\",\"noexec\",\"nodev\",\"relatime\",\"ro\"")
+#define DEFAULT_MOUNTS \
+	"{\"destination\":\"/proc\",\"type\":\"proc\",\"source\":\"proc\"}," \
+	MOUNT("/dev", "tmpfs", "\"nosuid\",\"strictatime\",\"mode=755\",\"size=65536k\"") "," \
+	MOUNT("/dev/pts", "devpts", "\"nosuid\",\"noexec\",\"newinstance\"," \
+	      "\"ptmxmode=0666\",\"mode=0620\",\"gid=5\"") "," \
+	MOUNT("/dev/shm", "tmpfs", "\"nosuid\",\"noexec\",\"nodev\",\"mode=1777\"," \
+	      "\"size=65536k\"") "," \
+	MOUNT("/dev/mqueue", "mqueue", "\"nosuid\",\"noexec\",\"nodev\"") "," \
+	MOUNT("/sys", "sysfs", "\"nosuid\",\"noexec\",\"nodev\",\"ro\"") "," \
+	MOUNT("/sys/fs/cgroup", "cgroup", \
+	      "\"nosuid\",\"noexec\",\"nodev\",\"relatime\",\"ro\"")
 #define NS(type) "{\"type\":\"" type "\"}"
 #define NEEDED_NS NS("pid") "," NS("network") "," NS("ipc") "," NS("uts") "," NS("mount")
 #define DENY_ALL "\"devices\":[{\"allow\":false,\"access\":\"rwm\"}]"
-#define DEFAULT_LINUX                                                                      \
-	"\"namespaces\":[" NEEDED_NS "],"                                                  \
+#define DEFAULT_LINUX \
+	"\"namespaces\":[" NEEDED_NS "]," \
 	"\"maskedPaths\":[\"/proc/acpi\",\"/proc/asound\",\"/proc/kcore\",\"/proc/keys\"," \
-	"\"/proc/latency_stats\",\"/proc/timer_list\",\"/proc/timer_stats\","              \
-	"\"/proc/sched_debug\",\"/sys/firmware\",\"/proc/scsi\"],"                         \
-	"\"readonlyPaths\":[\"/proc/bus\",\"/proc/fs\",\"/proc/irq\",\"/proc/sys\","       \
+	"\"/proc/latency_stats\",\"/proc/timer_list\",\"/proc/timer_stats\"," \
+	"\"/proc/sched_debug\",\"/sys/firmware\",\"/proc/scsi\"]," \
+	"\"readonlyPaths\":[\"/proc/bus\",\"/proc/fs\",\"/proc/irq\",\"/proc/sys\"," \
 	"\"/proc/sysrq-trigger\"]"
-#define BUNDLE(process, root, mounts, linux, more)                                     \
+#define BUNDLE(process, root, mounts, linux, more) \
 	"{\"ociVersion\":\"1.0.2-dev\",\"process\":{" process "},\"root\":{" root "}," \
 	"\"hostname\":\"runc\",\"mounts\":[" mounts "],\"linux\":{" linux "}" more "}"
 #define DEFAULT_ROOT "\"path\":\"rootfs\",\"readonly\":true"
 #define WITH_PROCESS(process) \
 	BUNDLE(process, DEFAULT_ROOT, "", "\"namespaces\":[" NEEDED_NS "]", "")
 #define WITH_MORE_PROCESS(more) WITH_PROCESS("\"args\":[\"sh\"],\"cwd\":\"/\"," more)
-#define WITH_MOUNT(mount)                                              \
+#define WITH_MOUNT(mount) \
 	BUNDLE("\"args\":[\"sh\"],\"cwd\":\"/\"", DEFAULT_ROOT, mount, \
 	       "\"namespaces\":[" NEEDED_NS "]", "")
 #define WITH_LINUX(linux) BUNDLE("\"args\":[\"sh\"],\"cwd\":\"/\"", DEFAULT_ROOT, "", linux, "")
 #define WITH_MORE_LINUX(linux) WITH_LINUX("\"namespaces\":[" NEEDED_NS "]," linux)
 #define WITH_RESOURCES(resources) WITH_MORE_LINUX("\"resources\":{" resources "}")
-#define WITH_MORE(more)                                             \
+#define WITH_MORE(more) \
 	BUNDLE("\"args\":[\"sh\"],\"cwd\":\"/\"", DEFAULT_ROOT, "", \
 	       "\"namespaces\":[" NEEDED_NS "]", "," more)
+/* clang-format on */
 
 static struct arena arena;
 

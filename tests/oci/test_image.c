@@ -12,24 +12,23 @@
 #include "base/buf.h"
 #include "oci/image.h"
 
+/* JSON is easier to read as it is written. */
+/* clang-format off */
 #define D(c) "sha256:" H(c)
-#define H(c)                                                                                      \
-	c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c \
-		c c c c c c c c c c c c c c c c c c c
-
+#define H(c) H8(c) H8(c) H8(c) H8(c) H8(c) H8(c) H8(c) H8(c)
+#define H8(c) c c c c c c c c
 #define OCI "application/vnd.oci.image."
 #define DOCKER "application/vnd.docker."
+#define ENTRY(c, more) \
+	"{\"mediaType\":\"" OCI "manifest.v1+json\",\"digest\":\"" D(c) "\",\"size\":7," more "}"
+#define TAG(tag) "\"annotations\":{\"org.opencontainers.image.ref.name\":\"" tag "\"}"
+#define PLATFORM(os, arch, more) \
+	"\"platform\":{\"os\":\"" os "\",\"architecture\":\"" arch "\"" more "}"
+#define TAGGED(c, tag) ENTRY(c, TAG(tag))
+#define ON(c, os, arch, more) ENTRY(c, PLATFORM(os, arch, more))
+#define BOTH ENTRY("b", TAG("v2") "," PLATFORM("linux", "amd64", ""))
 #define DESC(media, digest, size) \
 	"{\"mediaType\":\"" media "\",\"digest\":\"" digest "\",\"size\":" size "}"
-#define TAGGED(c, tag)                                                \
-	"{\"mediaType\":\"" OCI "manifest.v1+json\",\"digest\":\"" D( \
-		c) "\",\"size\":7,"                                   \
-		   "\"annotations\":{\"org.opencontainers.image.ref.name\":\"" tag "\"}}"
-#define ON(c, os, arch, more)                                                \
-	"{\"mediaType\":\"" OCI                                              \
-	"manifest.v1+json\",\"digest\":\"" D(c) "\",\"size\":7,"             \
-						"\"platform\":{\"os\":\"" os \
-						"\",\"architecture\":\"" arch "\"" more "}}"
 #define INDEX(list) "{\"schemaVersion\":2,\"manifests\":[" list "]}"
 #define CONFIG_DESC DESC(OCI "config.v1+json", D("c"), "5")
 #define LAYER DESC(OCI "layer.v1.tar+gzip", D("d"), "6")
@@ -38,6 +37,7 @@
 #define CONFIG(config, ids)                                               \
 	"{\"os\":\"linux\",\"architecture\":\"amd64\",\"config\":" config \
 	",\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[" ids "]}}"
+/* clang-format on */
 
 static struct arena arena;
 
@@ -125,15 +125,8 @@ static void chooses_by_tag(void **state)
 			 "read 'i': /manifests: 2 manifests to choose from, not one for "
 			 "linux/amd64; name a tag: 'v1', 'v2'");
 	/* one that fits better does not settle what was meant */
-	assert_no_choice(
-		INDEX(TAGGED(
-			"a",
-			"v1") ",{\"mediaType\":\"" OCI "manifest.v1+json\","
-			      "\"digest\":\"" D(
-				      "b") "\",\"size\":7,\"annotations\":"
-					   "{\"org.opencontainers.image.ref.name\":\"v2\"},"
-					   "\"platform\":{\"os\":\"linux\",\"architecture\":\"amd64\"}}"),
-		NULL, -EINVAL, ERR_IMAGE, "name a tag: 'v1', 'v2'");
+	assert_no_choice(INDEX(TAGGED("a", "v1") "," BOTH), NULL, -EINVAL, ERR_IMAGE,
+			 "name a tag: 'v1', 'v2'");
 	assert_no_choice(two, "v", -EINVAL, ERR_IMAGE, "there is no tag 'v'; there is 'v1', 'v2'");
 	assert_no_choice(INDEX(DESC(OCI "manifest.v1+json", D("a"), "7")), "v", -EINVAL, ERR_IMAGE,
 			 "there is no tag 'v', nor any other");
@@ -340,12 +333,11 @@ static void reads_a_configuration(void **state)
 	assert_int_equal(config.process.cmd.count, 0);
 	assert_null(config.process.cwd);
 	assert_int_equal(
-		oci_config_parse(
-			&arena,
-			text_bytes(CONFIG(
-				"{\"Entrypoint\":null,\"Cmd\":null,\"Env\":null,\"WorkingDir\":\"\",\"User\":\"\"}",
-				"")),
-			"c", 0, &config, NULL),
+		oci_config_parse(&arena,
+				 text_bytes(CONFIG("{\"Entrypoint\":null,\"Cmd\":null,\"Env\":null,"
+						   "\"WorkingDir\":\"\",\"User\":\"\"}",
+						   "")),
+				 "c", 0, &config, NULL),
 		0);
 	assert_null(config.process.user);
 }

@@ -253,7 +253,7 @@ struct meddler {
 static void meddle(void *data, const struct rootfs_report *report)
 {
 	struct meddler *meddler = data;
-	char text[16];
+	char text[32];
 
 	meddler->progress.last_us = 0; /* every report, not one in a while */
 	if (report->stage != ROOTFS_STAGE_BUILD || meddler->times == 0)
