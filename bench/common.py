@@ -25,7 +25,8 @@ def die(text):
 
 def call(*argv, **more):
     """Runs a program that has nothing to say unless it goes wrong."""
-    done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, **more)
+    done = subprocess.run(argv, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          **more)
     if done.returncode != 0:
         die(f"'{' '.join(argv[:3])}' ended with {done.returncode}:\n"
             f"{done.stdout.decode(errors='replace')[-2000:]}")
@@ -52,7 +53,7 @@ class Bench:
                 die(f"'{path}' is not there: `make guest` makes it")
         os.makedirs(f"{self.folder}/cache", mode=0o700, exist_ok=True)
         if not os.path.exists(self.image):
-            call(f"{ROOT}/tools/sample-image", self.image)
+            self.make_sample(self.image)
         self.pods = set()
         atexit.register(self.end_pods)
         self.make_programs()
@@ -105,9 +106,12 @@ class Bench:
         """The sample image as a directory."""
         path = f"{self.folder}/rootfs"
         if not os.path.exists(path):
-            call(f"{ROOT}/tools/sample-image", "--rootfs", path,
-                 env={**os.environ, "CASEMATE_BUILD": self.build})
+            self.make_sample("--rootfs", path)
         return path
+
+    def make_sample(self, *args):
+        call(f"{ROOT}/tools/sample-image", *args,
+             env={**os.environ, "CASEMATE_BUILD": self.build})
 
     def baseline(self, name, mode, image, args=("/bin/true",)):
         return Baseline(self, f"{self.folder}/{name}", mode, image, args)
@@ -175,8 +179,10 @@ class Guest:
             argv += self.disk(number, fd)
         atexit.register(self.kill)
         self.began = time.monotonic()
+        # in a session of its own, as a pod's is: Linux shares a busy machine out among sessions
         self.process = subprocess.Popen(argv, pass_fds=self.fds, stdin=subprocess.DEVNULL,
-                                        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+                                        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                                        start_new_session=True)
         for fd in self.fds:
             os.close(fd)
 
@@ -209,7 +215,8 @@ class Guest:
         try:
             got = self.sockets["console"].recv(65536)
         except ConnectionResetError:
-            got = b""
+            # said once, where QEMU left something of ours unread; what it wrote comes after
+            return True
         *lines, self.rest = (self.rest + got).split(b"\n")
         self.lines += [line.decode(errors="replace").strip() for line in lines]
         return bool(got)

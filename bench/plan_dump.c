@@ -183,7 +183,8 @@ int main(int argc, char **argv)
 	size_t count;
 
 	if (argc < 8) {
-		(void)fprintf(stderr, "usage: plan_dump CASEMATE OUT IMAGE ACCEL CONFIG ROOT ARG...\n");
+		(void)fprintf(stderr,
+			      "usage: plan_dump CASEMATE OUT IMAGE ACCEL CONFIG ROOT ARG...\n");
 		return 2;
 	}
 	out_fd = open(argv[2], O_RDONLY | O_DIRECTORY | O_CLOEXEC);

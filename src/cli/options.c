@@ -124,6 +124,9 @@ static int add_env_file(struct options *options, const char *path, struct err *e
 		r = buf_add(&text, "", 1);
 	if (r < 0)
 		return err_recode(err, err_wrap(err, r, "--env-file '%s'", path), ERR_USAGE);
+	if (strlen((const char *)text.at) + 1 < text.len)
+		return err_coded(err, ERR_USAGE, -EINVAL, "--env-file '%s': it has a NUL byte",
+				 path);
 	for (line = (char *)text.at; line; line = next) {
 		next = strchr(line, '\n');
 		if (next)
@@ -243,14 +246,16 @@ static const struct flag *find_flag(int value, int index, const struct option *l
 	return NULL;
 }
 
-static int unknown(int argc, char **argv, const char *const *names, size_t count,
-		   struct err *err)
+/* shorts: getopt's; a letter that is not among them was typed as a letter. */
+static int unknown(int argc, char **argv, const char *shorts, const char *const *names,
+		   size_t count, struct err *err)
 {
 	const char *typed = optind > 0 && optind <= argc ? argv[optind - 1] : "";
 	const char *near = NULL;
 	char bare[64];
 
-	if (optopt && optopt < LONG_ONLY && typed[0] == '-' && typed[1] != '-')
+	if (optopt && optopt < LONG_ONLY &&
+	    (!strchr(shorts, optopt) || (typed[0] == '-' && typed[1] != '-')))
 		return err_coded(err, ERR_USAGE, -EINVAL, "-%c: no such flag, or its value is "
 			"missing", optopt);
 	(void)snprintf(bare, sizeof(bare), "%.*s", (int)strcspn(typed, "="), typed);
@@ -287,12 +292,12 @@ int options_parse(enum options_command command, int argc, char **argv, struct op
 					OPT_NETWORK };
 	longs[count + 1] = (struct option){ NULL, 0, NULL, 0 };
 	opterr = 0;
-	optind = 1;
+	optind = 0;	/* all of its state anew, the middle of a word too */
 	while ((c = getopt_long(argc, argv, shorts, longs, &index)) != -1) {
 		const struct flag *flag = c == '?' ? NULL : find_flag(c, index, longs);
 
 		if (!flag)
-			return unknown(argc, argv, names, count, err);
+			return unknown(argc, argv, shorts, names, count, err);
 		r = apply(ret, c, flag->name, optarg, err);
 		if (r < 0)
 			return err && err->num ? r : err_num(err, r, "--%s", flag->name);

@@ -127,9 +127,10 @@ static void answer(struct stand_in *stand_in, const json_t *command)
 	free(text);
 	json_decref(reply);
 	if (strcmp(name, "qmp_capabilities") == 0)
-		say(stand_in->qmp_fd, "{\"event\": \"VSERPORT_CHANGE\", \"timestamp\": {\"seconds\": "
-				      "1, \"microseconds\": 1}, \"data\": {\"open\": true, \"id\": "
-				      "\"port1\"}}\r\n");
+		say(stand_in->qmp_fd,
+		    "{\"event\": \"VSERPORT_CHANGE\", \"timestamp\": {\"seconds\": "
+		    "1, \"microseconds\": 1}, \"data\": {\"open\": true, \"id\": "
+		    "\"port1\"}}\r\n");
 }
 
 /* Commands come without newlines between them as well as with: jansson says where one ends. */
@@ -144,7 +145,11 @@ static void on_qmp(void *data, uint32_t events)
 	(void)events;
 	/* read(2) drops the descriptors that come along */
 	n = sock_read(stand_in->qmp_fd, bytes, sizeof(bytes));
-	if (n <= 0 || stand_in->line.len > LINE_MAX_BYTES ||
+	if (n == 0) { /* QEMU goes on without, too */
+		stand_in->qmp = loop_source_free(stand_in->qmp);
+		return;
+	}
+	if (n < 0 || stand_in->line.len > LINE_MAX_BYTES ||
 	    buf_add(&stand_in->line, bytes, (size_t)n) < 0)
 		_exit(0);
 	for (;;) {
@@ -164,8 +169,8 @@ static void start_qmp(struct stand_in *stand_in)
 		return;
 	say(stand_in->qmp_fd, "{\"QMP\": {\"version\": {\"qemu\": {\"micro\": 0, \"minor\": 0, "
 			      "\"major\": 10}, \"package\": \"\"}, \"capabilities\": []}}\r\n");
-	if (loop_add(stand_in->loop, stand_in->qmp_fd, EPOLLIN, on_qmp, stand_in,
-		     &stand_in->qmp) < 0)
+	if (loop_add(stand_in->loop, stand_in->qmp_fd, EPOLLIN, on_qmp, stand_in, &stand_in->qmp) <
+	    0)
 		_exit(2);
 }
 

@@ -40,11 +40,11 @@
 
 struct stand_in {
 	struct loop *loop;
-	const char *mode;		/* "" behaves */
+	const char *mode; /* "" behaves */
 	int qmp_fd, console_fd, port_fd;
 	struct loop_source *qmp, *flooding, *later;
 	struct rpc_conn *conn;
-	struct buf line;		/* of QMP, not complete */
+	struct buf line; /* of QMP, not complete */
 };
 
 /* stand_in_agent.c: the methods served; data is a struct stand_in. */

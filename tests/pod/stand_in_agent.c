@@ -15,18 +15,18 @@
 #define AGENT "casemate.agent.v1.Agent"
 
 enum {
-	READS_MAX = 64,		/* waiting for one stream; more is the host's fault */
+	READS_MAX = 64, /* waiting for one stream; more is the host's fault */
 	WAITS_MAX = 16,
-	PIPE_BYTES = 64 << 10,	/* what a process's pipe holds */
+	PIPE_BYTES = 64 << 10, /* what a process's pipe holds */
 	LONG_BYTES = 33 << 10,
 	LISTED_MAX = 64,
 };
 
 struct output {
-	uint64_t left;			/* of the pattern */
-	uint64_t asked, sent;		/* bytes, from the start */
-	struct buf bytes;		/* said before the pattern */
-	bool is_open;			/* more may come */
+	uint64_t left;	      /* of the pattern */
+	uint64_t asked, sent; /* bytes, from the start */
+	struct buf bytes;     /* said before the pattern */
+	bool is_open;	      /* more may come */
 	struct {
 		struct rpc_call *call;
 		uint32_t max;
@@ -37,13 +37,13 @@ struct output {
 struct process {
 	struct process *next;
 	char id[80], exec_id[80], name[32];
-	uint64_t number;		/* the argument */
+	uint64_t number; /* the argument */
 	bool is_terminal, is_started, is_stopped, is_input_closed;
 	uint32_t status, pid;
 	struct output out[2];
 	struct rpc_call *waits[WAITS_MAX];
 	size_t wait_count;
-	struct rpc_call *writing;	/* answered when its bytes are in the pipe */
+	struct rpc_call *writing; /* answered when its bytes are in the pipe */
 };
 
 static struct process *processes;
@@ -215,8 +215,9 @@ static void on_create(void *data, struct rpc_call *call, struct bytes payload)
 {
 	Agent__CreateContainerRequest *request =
 		agent__create_container_request__unpack(NULL, payload.len, payload.at);
-	Agent__ContainerSpec *spec = request ? agent__container_spec__unpack(NULL,
-		request->spec.len, request->spec.data) : NULL;
+	Agent__ContainerSpec *spec =
+		request ? agent__container_spec__unpack(NULL, request->spec.len, request->spec.data)
+			: NULL;
 	struct stand_in *stand_in = data;
 
 	if (!spec || !spec->process || request->n_serials != spec->n_layers) {
@@ -339,8 +340,8 @@ static void on_read(void *data, struct rpc_call *call, struct bytes payload)
 {
 	Agent__ReadRequest *request = agent__read_request__unpack(NULL, payload.len, payload.at);
 	struct process *process = request ? find(request->id, request->exec_id) : NULL;
-	struct output *output = process ? &process->out[request->stream == AGENT__STREAM__STDERR] :
-					  NULL;
+	struct output *output = process ? &process->out[request->stream == AGENT__STREAM__STDERR]
+					: NULL;
 
 	if (!process) {
 		rpc_call_fail(call, RPC_NOT_FOUND, "no such process");
@@ -379,9 +380,10 @@ static void on_write(void *data, struct rpc_call *call, struct bytes payload)
 		agent__write_request__free_unpacked(request, NULL);
 }
 
-static void close_input(struct stand_in *stand_in, struct process *process,
-			struct rpc_call *call)
+static void close_input(struct stand_in *stand_in, struct process *process, struct rpc_call *call)
 {
+	if (process->writing) /* the host promised to wait for it */
+		stop(process, 99);
 	process->is_input_closed = true;
 	rpc_call_reply(call, NULL);
 	pump(stand_in, process);
@@ -392,7 +394,7 @@ static void on_close_input(void *data, struct rpc_call *call, struct bytes paylo
 	with_process(data, call, payload, close_input);
 }
 
-static void delete(struct stand_in *stand_in, struct process *process, struct rpc_call *call)
+static void delete (struct stand_in *stand_in, struct process *process, struct rpc_call *call)
 {
 	struct process **at = &processes;
 
@@ -444,17 +446,11 @@ static void on_list(void *data, struct rpc_call *call, struct bytes payload)
 }
 
 const struct rpc_method stand_in_methods[] = {
-	{ AGENT, "Hello", on_hello },
-	{ AGENT, "CreateContainer", on_create },
-	{ AGENT, "ExecProcess", on_exec },
-	{ AGENT, "StartProcess", on_start },
-	{ AGENT, "WaitProcess", on_wait },
-	{ AGENT, "SignalProcess", on_signal },
-	{ AGENT, "ResizeTerminal", on_resize },
-	{ AGENT, "ReadOutput", on_read },
-	{ AGENT, "WriteInput", on_write },
-	{ AGENT, "CloseInput", on_close_input },
-	{ AGENT, "DeleteProcess", on_delete },
-	{ AGENT, "ListProcesses", on_list },
+	{ AGENT, "Hello", on_hello },		{ AGENT, "CreateContainer", on_create },
+	{ AGENT, "ExecProcess", on_exec },	{ AGENT, "StartProcess", on_start },
+	{ AGENT, "WaitProcess", on_wait },	{ AGENT, "SignalProcess", on_signal },
+	{ AGENT, "ResizeTerminal", on_resize }, { AGENT, "ReadOutput", on_read },
+	{ AGENT, "WriteInput", on_write },	{ AGENT, "CloseInput", on_close_input },
+	{ AGENT, "DeleteProcess", on_delete },	{ AGENT, "ListProcesses", on_list },
 };
 const size_t stand_in_method_count = ARRAY_SIZE(stand_in_methods);
