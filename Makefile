@@ -29,6 +29,8 @@ $(BUILD)/build.ninja: | deps
 		{ cat $(BUILD)/setup.log; exit 1; }
 
 programs: $(BUILD)/build.ninja | deps
+	@ninja --quiet -C $(BUILD) build.ninja >$(BUILD)/setup.log 2>&1 || \
+		{ cat $(BUILD)/setup.log; exit 1; }
 	@echo "programs: compile"
 	@ninja --quiet -C $(BUILD)
 

@@ -27,8 +27,8 @@ static void compare(struct bytes body)
 		must(r == 0 && ours.timeout_ns == theirs->timeout_nano);
 		must(strlen(theirs->method) <= ours.method.len);
 		must(ours.payload.len == theirs->payload.len);
-		must(ours.payload.len == 0 || memcmp(ours.payload.at, theirs->payload.data,
-						     ours.payload.len) == 0);
+		must(ours.payload.len == 0 ||
+		     memcmp(ours.payload.at, theirs->payload.data, ours.payload.len) == 0);
 		ttrpc__request__free_unpacked(theirs, NULL);
 	}
 }

@@ -140,13 +140,18 @@ static int set_strings(json_t *object, const char *key, char *const *strings, si
 	return r;
 }
 
+/*
+ * The user's own group is among the supplementary ones too, as podman has it: a set-gid program
+ * would else shed it, and with it what the group is forbidden (CVE-2022-2989).
+ */
 static int set_user(json_t *object, const struct user *user)
 {
 	json_t *groups = json_array();
-	int r = groups ? 0 : -1;
+	int r = groups ? json_array_append_new(groups, json_integer(user->gid)) : -1;
 
 	for (size_t i = 0; i < user->group_count && r == 0; i++)
-		r = json_array_append_new(groups, json_integer(user->groups[i]));
+		if (user->groups[i] != user->gid)
+			r = json_array_append_new(groups, json_integer(user->groups[i]));
 	if (r < 0) {
 		json_decref(groups);
 		return r;

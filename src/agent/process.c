@@ -241,6 +241,7 @@ static void on_crun(void *data, uint32_t status, const char *said)
 {
 	struct process *p = data;
 	struct err err = { 0 };
+	char message[512];
 	int r = 0;
 
 	p->crun = NULL;
@@ -249,10 +250,13 @@ static void on_crun(void *data, uint32_t status, const char *said)
 		r = adopt(p, &err);
 	remove_files(p);
 	reaper_unmark(p->container->table->reaper);
-	if (!p->was_run)
-		fail_start(p, crun_status_code(said), said[0] ? said : "crun said nothing");
-	else if (r < 0)
+	if (!p->was_run) {
+		(void)snprintf(message, sizeof(message), "run '%.128s': %.300s",
+			       asked_for(p)->args[0], said[0] ? said : "crun said nothing");
+		fail_start(p, crun_status_code(said), message);
+	} else if (r < 0) {
 		abandon(p, &err);
+	}
 }
 
 static int make_pipe(int *ret_read_fd, int *ret_write_fd, struct err *err)

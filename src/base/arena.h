@@ -22,7 +22,7 @@ struct arena {
 
 void arena_done(struct arena *arena);
 void *arena_alloc(struct arena *arena, size_t size);
-void *arena_array(struct arena *arena, size_t count, size_t size);	/* overflow is NULL */
+void *arena_array(struct arena *arena, size_t count, size_t size); /* overflow is NULL */
 char *arena_strdup(struct arena *arena, const char *text);
 char *arena_strndup(struct arena *arena, const char *text, size_t len);
 void *arena_memdup(struct arena *arena, const void *at, size_t len);

@@ -21,10 +21,10 @@ struct buf {
 };
 
 void buf_done(struct buf *buf);
-int buf_reserve(struct buf *buf, size_t more);		/* room for that many further bytes */
+int buf_reserve(struct buf *buf, size_t more); /* room for that many further bytes */
 int buf_add(struct buf *buf, const void *at, size_t len);
-int buf_addf(struct buf *buf, const char *fmt, ...) PRINTF_LIKE(2, 3);	/* without the NUL */
-void buf_drop(struct buf *buf, size_t len);		/* the first len bytes go */
+int buf_addf(struct buf *buf, const char *fmt, ...) PRINTF_LIKE(2, 3); /* without the NUL */
+void buf_drop(struct buf *buf, size_t len);			       /* the first len bytes go */
 static inline struct bytes buf_bytes(const struct buf *buf)
 {
 	return (struct bytes){ buf->at, buf->len };
@@ -39,9 +39,9 @@ struct strv {
 };
 
 void strv_done(struct strv *strv);
-int strv_add(struct strv *strv, const char *text);	/* copies */
+int strv_add(struct strv *strv, const char *text); /* copies */
 int strv_addf(struct strv *strv, const char *fmt, ...) PRINTF_LIKE(2, 3);
-int strv_take(struct strv *strv, char *take_text);	/* NULL is -ENOMEM: strv_take(v, strdup()) */
+int strv_take(struct strv *strv, char *take_text); /* NULL is -ENOMEM: strv_take(v, strdup()) */
 CLEANUP_FUNC(struct strv, strv_done)
 
 #endif

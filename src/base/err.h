@@ -23,19 +23,19 @@
 /* Stable numbers that programs may act on; casemate-errors(7) has a paragraph for each. */
 enum err_code {
 	ERR_OTHER = 0,
-	ERR_USAGE = 101,		/* a flag, a name or a value that is not understood */
-	ERR_CONFIG = 102,		/* a configuration key or file */
-	ERR_NAME_TAKEN = 103,		/* a pod or container of that name exists */
+	ERR_USAGE = 101,      /* a flag, a name or a value that is not understood */
+	ERR_CONFIG = 102,     /* a configuration key or file */
+	ERR_NAME_TAKEN = 103, /* a pod or container of that name exists */
 	ERR_NO_SUCH_POD = 104,
-	ERR_IMAGE = 111,		/* the image, bundle or directory is not usable */
-	ERR_IMAGE_DIGEST = 112,		/* bytes that are not those that were named */
-	ERR_IMAGE_LIMIT = 113,		/* larger than the configured limits allow */
-	ERR_UNREADABLE = 114,		/* a file of a rootfs: that the user may not read */
-	ERR_UNSUPPORTED = 121,		/* understood, but not there (yet) */
-	ERR_HOST = 131,			/* something this host lacks */
-	ERR_GUEST_BOOT = 141,		/* the guest did not come up in time */
-	ERR_GUEST_GONE = 142,		/* the guest ended or broke the protocol */
-	ERR_CONTAINER = 151,		/* the container's process could not be started */
+	ERR_IMAGE = 111,	/* the image, bundle or directory is not usable */
+	ERR_IMAGE_DIGEST = 112, /* bytes that are not those that were named */
+	ERR_IMAGE_LIMIT = 113,	/* larger than the configured limits allow */
+	ERR_UNREADABLE = 114,	/* a file of a rootfs: that the user may not read */
+	ERR_UNSUPPORTED = 121,	/* understood, but not there (yet) */
+	ERR_HOST = 131,		/* something this host lacks */
+	ERR_GUEST_BOOT = 141,	/* the guest did not come up in time */
+	ERR_GUEST_GONE = 142,	/* the guest ended or broke the protocol */
+	ERR_CONTAINER = 151,	/* the container's process could not be started */
 };
 
 /* One for each code; NULL from their number on. `casemate explain` and casemate-errors(7). */
@@ -51,15 +51,14 @@ const struct err_code_info *err_code_info(size_t i);
 const char *err_code_name(enum err_code code);
 
 struct err {
-	int num;		/* the negative errno; 0 while nothing has gone wrong */
+	int num; /* the negative errno; 0 while nothing has gone wrong */
 	enum err_code code;
-	char msg[512];		/* outermost context first, cause last */
+	char msg[512]; /* outermost context first, cause last */
 };
 
 /* Each sets err, if there is one, and returns num, which is below 0. */
 int err_set(struct err *err, int num, const char *fmt, ...) PRINTF_LIKE(3, 4);
-int err_coded(struct err *err, enum err_code code, int num, const char *fmt, ...)
-	PRINTF_LIKE(4, 5);
+int err_coded(struct err *err, enum err_code code, int num, const char *fmt, ...) PRINTF_LIKE(4, 5);
 
 /* As err_set() with -errno; adds what errno means. */
 int err_sys(struct err *err, const char *fmt, ...) PRINTF_LIKE(2, 3);

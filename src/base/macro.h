@@ -18,9 +18,17 @@
 #define CLEANUP(fn) __attribute__((cleanup(cleanup_##fn)))
 
 /* For a type held by value: fn(type *). */
-#define CLEANUP_FUNC(type, fn) static inline void cleanup_##fn(type *p) { fn(p); }
+#define CLEANUP_FUNC(type, fn)                   \
+	static inline void cleanup_##fn(type *p) \
+	{                                        \
+		fn(p);                           \
+	}
 /* For a type held by pointer: fn(type *), NULL is fine. */
-#define CLEANUP_PTR(type, fn) static inline void cleanup_##fn(type **p) { (void)fn(*p); }
+#define CLEANUP_PTR(type, fn)                     \
+	static inline void cleanup_##fn(type **p) \
+	{                                         \
+		(void)fn(*p);                     \
+	}
 
 #define cleanup_free __attribute__((cleanup(cleanup_free_ptr)))
 #define cleanup_close __attribute__((cleanup(cleanup_close_fd)))

@@ -15,10 +15,10 @@
 
 enum {
 	CLI_OK = 0,
-	CLI_NO = 1,		/* a well-formed no */
-	CLI_USAGE = 2,		/* bad usage or bad input */
-	CLI_HOST = 3,		/* the host or environment failed */
-	CLI_RUN_FAILED = 125,	/* run, exec: casemate's own failure */
+	CLI_NO = 1,	      /* a well-formed no */
+	CLI_USAGE = 2,	      /* bad usage or bad input */
+	CLI_HOST = 3,	      /* the host or environment failed */
+	CLI_RUN_FAILED = 125, /* run, exec: casemate's own failure */
 	CLI_NOT_EXECUTABLE = 126,
 	CLI_NOT_FOUND = 127,
 };
@@ -28,8 +28,8 @@ typedef int cli_main(int argc, char **argv);
 
 struct cli_command {
 	const char *name;
-	const char *usage;	/* what follows the name */
-	const char *summary;	/* one line; NULL: not for people */
+	const char *usage;   /* what follows the name */
+	const char *summary; /* one line; NULL: not for people */
 	cli_main *main;
 };
 
@@ -49,7 +49,6 @@ int cli_status(const struct err *err);
 int cli_help(const char *command, const char *options);
 
 /* config_files.c: /etc/casemate/config.yaml, config.d/, then KEY=VALUE from flags. */
-int cli_config_load(char *const *flags, size_t flag_count, struct config *ret,
-		    struct err *err);
+int cli_config_load(char *const *flags, size_t flag_count, struct config *ret, struct err *err);
 
 #endif

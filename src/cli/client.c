@@ -66,8 +66,7 @@ static int prepare(const struct config *config, const char *pod, struct client *
 	return r < 0 ? err_num(err, r, "make the event loop") : 0;
 }
 
-int client_open(const struct config *config, const char *pod, struct client *ret,
-		struct err *err)
+int client_open(const struct config *config, const char *pod, struct client *ret, struct err *err)
 {
 	int r;
 
@@ -98,8 +97,8 @@ static int read_all(int fd, struct buf *ret)
 static int run_shim(const struct client *client, struct err *err)
 {
 	char folder[3072], program[4096];
-	char *argv[] = { program, "-namespace", "casemate", "-id", NULL, "-run-dir", NULL,
-			 "start", NULL };
+	char *argv[] = { program,    "-namespace", "casemate", "-id", NULL,
+			 "-run-dir", NULL,	   "start",    NULL };
 	cleanup_close int out_fd = -1, in_fd = -1, pidfd = -1;
 	CLEANUP(buf_done) struct buf said = { 0 };
 	int pair[2], status, r;
@@ -136,8 +135,7 @@ static int run_shim(const struct client *client, struct err *err)
 	return err_set(err, r < 0 ? r : -EIO, "%.*s", (int)said.len, (const char *)said.at);
 }
 
-int client_start(const struct config *config, const char *pod, struct client *ret,
-		 struct err *err)
+int client_start(const struct config *config, const char *pod, struct client *ret, struct err *err)
 {
 	int r;
 
@@ -200,7 +198,7 @@ int client_shutdown(struct client *client, struct err *err)
 	while (!client->closed && host_boottime_us() < until_us)
 		if (loop_step(client->loop, 1000) < 0)
 			break;
-	return client->closed ? 0 :
-				err_set(err, -ETIMEDOUT, "end pod '%s': its shim has not ended",
+	return client->closed ? 0
+			      : err_set(err, -ETIMEDOUT, "end pod '%s': its shim has not ended",
 					client->pod);
 }

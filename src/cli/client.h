@@ -25,18 +25,16 @@ struct client {
 	struct rpc_conn *conn;
 	char *run_path;
 	int run_fd;
-	int pod_fd;			/* the pod's run directory */
+	int pod_fd; /* the pod's run directory */
 	char pod[65];
-	bool closed;			/* the shim has gone */
+	bool closed; /* the shim has gone */
 };
 
 /* -ENOENT with ERR_NO_SUCH_POD: there is none, or its shim is dead. */
-int client_open(const struct config *config, const char *pod, struct client *ret,
-		struct err *err);
+int client_open(const struct config *config, const char *pod, struct client *ret, struct err *err);
 
 /* -EEXIST with ERR_NAME_TAKEN. */
-int client_start(const struct config *config, const char *pod, struct client *ret,
-		 struct err *err);
+int client_start(const struct config *config, const char *pod, struct client *ret, struct err *err);
 
 void client_done(struct client *client);
 CLEANUP_FUNC(struct client, client_done)

@@ -33,8 +33,7 @@ static int load_file(int dir_fd, const char *folder, const char *name, struct co
 	if (r >= 0)
 		r = oci_yaml_parse(buf_bytes(&text), set_scalar, config, err);
 	if (r < 0)
-		return err_recode(err, err_wrap(err, r, "read '%s/%s'", folder, name),
-				  ERR_CONFIG);
+		return err_recode(err, err_wrap(err, r, "read '%s/%s'", folder, name), ERR_CONFIG);
 	return 0;
 }
 
@@ -42,8 +41,7 @@ static int is_yaml(const struct dirent *entry)
 {
 	size_t len = strlen(entry->d_name);
 
-	return len > 5 && entry->d_name[0] != '.' &&
-	       strcmp(entry->d_name + len - 5, ".yaml") == 0;
+	return len > 5 && entry->d_name[0] != '.' && strcmp(entry->d_name + len - 5, ".yaml") == 0;
 }
 
 static int load_folder(int dir_fd, struct config *config, struct err *err)

@@ -42,8 +42,10 @@ static int delete_pod(struct target *target, bool force, struct err *err)
 	running = has_running(pod);
 	casemate__describe_response__free_unpacked(pod, NULL);
 	if (running && !force)
-		return err_set(err, -EBUSY, "pod '%s' has a running container: kill it, or use "
-			"--force", target->name.pod);
+		return err_set(err, -EBUSY,
+			       "pod '%s' has a running container: kill it, or use "
+			       "--force",
+			       target->name.pod);
 	return client_shutdown(&target->client, err);
 }
 
@@ -76,14 +78,14 @@ int cli_delete_main(int argc, char **argv)
 	if (first >= argc)
 		return cli_usage("delete", "a POD[/CONTAINER] is needed");
 	for (int i = first; i < argc; i++) {
-		CLEANUP(target_done) struct target target = { .client = { .run_fd = -1,
-									  .pod_fd = -1 } };
+		CLEANUP(target_done)
+		struct target target = { .client = { .run_fd = -1, .pod_fd = -1 } };
 
 		err = (struct err){ 0 };
 		r = target_open(argv[i], &target, &err);
 		if (r >= 0)
-			r = target.whole_pod ? delete_pod(&target, force, &err) :
-					       delete_container(&target, force, &err);
+			r = target.whole_pod ? delete_pod(&target, force, &err)
+					     : delete_container(&target, force, &err);
 		if (r < 0)
 			status = cli_fail("delete", &err, r == -EBUSY ? CLI_NO : cli_status(&err));
 	}

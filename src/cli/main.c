@@ -22,7 +22,8 @@ static const struct cli_command commands[] = {
 	{ "recover", "[--json]", "undo what dead pods have left", cli_recover_main },
 	{ "config", "show|keys|check", "the configuration in force, its keys, its files",
 	  cli_config_main },
-	{ "explain", "[CODE]", "what the code after an error means, and what to do", cli_explain_main },
+	{ "explain", "[CODE]", "what the code after an error means, and what to do",
+	  cli_explain_main },
 	{ "prepare", "", NULL, cli_prepare_main },
 };
 

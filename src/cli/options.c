@@ -16,7 +16,7 @@ enum {
 	EXEC = OPTIONS_EXEC,
 	ENV_FILE_MAX = 1 << 20,
 	ENV_MAX = 4096,
-	LONG_ONLY = 256,	/* numbers of flags without a letter begin here */
+	LONG_ONLY = 256, /* numbers of flags without a letter begin here */
 };
 
 enum {
@@ -38,10 +38,10 @@ enum {
 
 struct flag {
 	const char *name;
-	int value;		/* its letter, or one of the above */
+	int value; /* its letter, or one of the above */
 	bool has_argument;
 	unsigned int commands;
-	const char *help;	/* NULL: not shown */
+	const char *help; /* NULL: not shown */
 };
 
 static const struct flag flags[] = {
@@ -97,19 +97,18 @@ static int unsupported(const char *what, struct err *err)
 }
 
 /* NAME alone is taken from our own environment, and left out if it is not there. */
-static int add_env(struct options *options, const char *text, struct err *err)
+static int add_env(struct strv *env, const char *text, struct err *err)
 {
 	const char *value;
 
 	if (!text[0] || text[0] == '=')
 		return err_coded(err, ERR_USAGE, -EINVAL, "--env '%s': no name before '='", text);
-	if (options->env.len >= ENV_MAX)
-		return err_coded(err, ERR_USAGE, -E2BIG, "--env '%s': more than %d", text,
-				 ENV_MAX);
+	if (env->len >= ENV_MAX)
+		return err_coded(err, ERR_USAGE, -E2BIG, "--env '%s': more than %d", text, ENV_MAX);
 	if (strchr(text, '='))
-		return strv_add(&options->env, text);
+		return strv_add(env, text);
 	value = getenv(text);
-	return value ? strv_addf(&options->env, "%s=%s", text, value) : 0;
+	return value ? strv_addf(env, "%s=%s", text, value) : 0;
 }
 
 /* As podman reads it: a variable a line, '#' begins a comment line, blank lines are skipped. */
@@ -134,7 +133,7 @@ static int add_env_file(struct options *options, const char *path, struct err *e
 		line += strspn(line, " \t");
 		if (!line[0] || line[0] == '#')
 			continue;
-		r = add_env(options, line, err);
+		r = add_env(&options->env_files, line, err);
 		if (r < 0)
 			return err_wrap(err, r, "--env-file '%s'", path);
 	}
@@ -201,7 +200,7 @@ static int apply(struct options *options, int flag, const char *name, const char
 	case OPT_POD:
 		return set_name(&options->pod, "pod", value, err);
 	case 'e':
-		return add_env(options, value, err);
+		return add_env(&options->env, value, err);
 	case OPT_ENV_FILE:
 		return add_env_file(options, value, err);
 	case 'u':
@@ -240,8 +239,8 @@ static int apply(struct options *options, int flag, const char *name, const char
 static const struct flag *find_flag(int value, int index, const struct option *longs)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(flags); i++)
-		if (value == OPT_ABSENT ? strcmp(flags[i].name, longs[index].name) == 0 :
-					  flags[i].value == value)
+		if (value == OPT_ABSENT ? strcmp(flags[i].name, longs[index].name) == 0
+					: flags[i].value == value)
 			return &flags[i];
 	return NULL;
 }
@@ -256,13 +255,30 @@ static int unknown(int argc, char **argv, const char *shorts, const char *const 
 
 	if (optopt && optopt < LONG_ONLY &&
 	    (!strchr(shorts, optopt) || (typed[0] == '-' && typed[1] != '-')))
-		return err_coded(err, ERR_USAGE, -EINVAL, "-%c: no such flag, or its value is "
-			"missing", optopt);
+		return err_coded(err, ERR_USAGE, -EINVAL,
+				 "-%c: no such flag, or its value is "
+				 "missing",
+				 optopt);
 	(void)snprintf(bare, sizeof(bare), "%.*s", (int)strcspn(typed, "="), typed);
 	if (strlen(bare) > 2)
 		near = text_nearest(bare + 2, names, count);
 	return err_coded(err, ERR_USAGE, -EINVAL, "%s: no such flag, or its value is missing%s%s%s",
 			 bare, near ? ": did you mean --" : "", near ? near : "", near ? "?" : "");
+}
+
+/* Files first: what the command line says itself is over them, wherever it stands. */
+static int order_env(struct options *options, struct err *err)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < options->env.len && r == 0; i++)
+		r = strv_add(&options->env_files, options->env.at[i]);
+	if (r < 0)
+		return err_num(err, r, "--env");
+	strv_done(&options->env);
+	options->env = options->env_files;
+	options->env_files = (struct strv){ 0 };
+	return 0;
 }
 
 int options_parse(enum options_command command, int argc, char **argv, struct options *ret,
@@ -274,7 +290,7 @@ int options_parse(enum options_command command, int argc, char **argv, struct op
 	size_t count = 0, len = 0;
 	int c, r, index = 0;
 
-	shorts[len++] = '+';	/* the first word that is no flag ends them */
+	shorts[len++] = '+'; /* the first word that is no flag ends them */
 	for (size_t i = 0; i < ARRAY_SIZE(flags); i++) {
 		if (!(flags[i].commands & command))
 			continue;
@@ -288,11 +304,11 @@ int options_parse(enum options_command command, int argc, char **argv, struct op
 			shorts[len++] = ':';
 	}
 	shorts[len] = '\0';
-	longs[count] = (struct option){ command == OPTIONS_RUN ? "net" : NULL, 1, NULL,
-					OPT_NETWORK };
+	longs[count] =
+		(struct option){ command == OPTIONS_RUN ? "net" : NULL, 1, NULL, OPT_NETWORK };
 	longs[count + 1] = (struct option){ NULL, 0, NULL, 0 };
 	opterr = 0;
-	optind = 0;	/* all of its state anew, the middle of a word too */
+	optind = 0; /* all of its state anew, the middle of a word too */
 	while ((c = getopt_long(argc, argv, shorts, longs, &index)) != -1) {
 		const struct flag *flag = c == '?' ? NULL : find_flag(c, index, longs);
 
@@ -303,12 +319,13 @@ int options_parse(enum options_command command, int argc, char **argv, struct op
 			return err && err->num ? r : err_num(err, r, "--%s", flag->name);
 	}
 	ret->first = optind;
-	return 0;
+	return order_env(ret, err);
 }
 
 void options_done(struct options *options)
 {
 	strv_done(&options->env);
+	strv_done(&options->env_files);
 	strv_done(&options->config);
 }
 

@@ -14,18 +14,19 @@
 
 struct options {
 	bool interactive, terminal, detach, remove, read_only, entrypoint_set, help;
-	const char *name;		/* NULL: not given; all borrowed from argv */
+	const char *name; /* NULL: not given; all borrowed from argv */
 	const char *pod;
 	const char *workdir;
 	const char *user;
 	const char *entrypoint;
 	const char *hostname;
 	const char *accel;
-	struct strv env;		/* NAME=VALUE; NAME alone was looked up */
-	struct strv config;		/* KEY=VALUE */
+	struct strv env;       /* NAME=VALUE, files' first; NAME alone was looked up */
+	struct strv env_files; /* empty after options_parse() */
+	struct strv config;    /* KEY=VALUE */
 	uint32_t cpu_milli;
 	uint64_t memory_bytes;
-	int first;			/* argv[first] is the first that is no flag */
+	int first; /* argv[first] is the first that is no flag */
 };
 
 enum options_command {

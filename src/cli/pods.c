@@ -58,10 +58,10 @@ static json_t *layers_json(const Casemate__DescribedContainer *container)
 		if (layer->root.len != 32)
 			continue;
 		text_hex(layer->root.data, layer->root.len, root);
-		(void)json_array_append_new(
-			layers, json_pack("{s:s, s:s, s:I, s:b}", "id", layer->diff_id, "root",
-					  root, "bytes", (json_int_t)layer->size, "cached",
-					  layer->cached));
+		(void)json_array_append_new(layers, json_pack("{s:s, s:s, s:I, s:b}", "id",
+							      layer->diff_id, "root", root, "bytes",
+							      (json_int_t)layer->size, "cached",
+							      layer->cached));
 	}
 	return layers;
 }

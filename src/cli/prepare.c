@@ -87,8 +87,8 @@ static int open_image(struct prepare *prepare, struct rootfs_image **ret, struct
 	r = oci_ref_parse(&prepare->arena, prepare->request->request->image, &ref, err);
 	if (r < 0)
 		return r;
-	r = folder[0] ? rootfs_cache_open(geteuid(), folder, NULL, &cache_fd, err) :
-			rootfs_cache_open(geteuid(), getenv("XDG_CACHE_HOME"), getenv("HOME"),
+	r = folder[0] ? rootfs_cache_open_at(geteuid(), folder, &cache_fd, err)
+		      : rootfs_cache_open(geteuid(), getenv("XDG_CACHE_HOME"), getenv("HOME"),
 					  &cache_fd, err);
 	if (r < 0)
 		return r;
@@ -100,8 +100,7 @@ static int open_image(struct prepare *prepare, struct rootfs_image **ret, struct
 			.limits = { .image = { .max_stored_bytes = config_number(
 						       &prepare->config, CONFIG_LAYER_MAX_SIZE),
 					       .max_entries = (uint32_t)config_number(
-						       &prepare->config,
-						       CONFIG_LAYER_MAX_ENTRIES) },
+						       &prepare->config, CONFIG_LAYER_MAX_ENTRIES) },
 				    .max_tar_bytes = 2 * config_number(&prepare->config,
 								       CONFIG_LAYER_MAX_SIZE) },
 			.progress = on_progress,
@@ -206,9 +205,11 @@ static int check_hostname(const char *name, struct err *err)
 }
 
 /* What the bundle says holds where the command line says nothing. */
-static int fill_spec(const Casemate__Request *request, const struct oci_bundle *bundle,
+static int fill_spec(const struct prepare *prepare, const struct oci_bundle *bundle,
 		     Agent__ContainerSpec *spec, struct err *err)
 {
+	const Casemate__Request *request = prepare->request->request;
+	const struct config *config = &prepare->config;
 	Agent__Resources *resources = spec->resources;
 
 	spec->hostname = request->hostname;
@@ -225,6 +226,9 @@ static int fill_spec(const Casemate__Request *request, const struct oci_bundle *
 		spec->read_only = spec->read_only || bundle->read_only;
 		resources->pids = bundle->pids;
 	}
+	/* never without one: what the guest itself needs comes on top of it */
+	if (!resources->memory_bytes)
+		resources->memory_bytes = config_number(config, CONFIG_DEFAULT_MEMORY);
 	return check_hostname(spec->hostname, err);
 }
 
@@ -261,7 +265,7 @@ static int work(struct prepare *prepare, struct rootfs_image **ret_image, struct
 	spec.resources = &resources;
 	r = make_process(prepare, image, &process, err);
 	if (r >= 0)
-		r = fill_spec(request, image->bundle, &spec, err);
+		r = fill_spec(prepare, image->bundle, &spec, err);
 	if (r >= 0)
 		r = add_layers(prepare, image, &spec, err);
 	if (r >= 0)

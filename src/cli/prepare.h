@@ -22,7 +22,7 @@ enum {
 };
 
 struct prepare {
-	struct arena arena;		/* what result points at lives here */
+	struct arena arena; /* what result points at lives here */
 	struct config config;
 	Casemate__PrepareRequest *request;
 	Casemate__PrepareResult result;

@@ -50,8 +50,8 @@ static int add_fd(struct prepare *prepare, int fd, enum layout_role role)
 	return 0;
 }
 
-static int add_sealed(struct prepare *prepare, int dir_fd, const char *path,
-		      enum layout_role role, struct err *err)
+static int add_sealed(struct prepare *prepare, int dir_fd, const char *path, enum layout_role role,
+		      struct err *err)
 {
 	cleanup_close int fd = openat(dir_fd, path, O_RDONLY | O_CLOEXEC);
 	int sealed_fd, r;
@@ -90,8 +90,7 @@ static int choose_accel(struct prepare *prepare, enum layout_accel *ret, int *re
 			return err_num(err, -ENOMEM, "choose the accelerator");
 		wanted = (const char *)word.at;
 	}
-	if (strcmp(wanted, "tcg") != 0 &&
-	    file_open_dir(AT_FDCWD, "/proc", &proc_fd, NULL) >= 0 &&
+	if (strcmp(wanted, "tcg") != 0 && file_open_dir(AT_FDCWD, "/proc", &proc_fd, NULL) >= 0 &&
 	    file_open_dir(AT_FDCWD, "/dev", &dev_fd, NULL) >= 0)
 		answer = kvm_probe(proc_fd, dev_fd, ret_kvm_fd);
 	usable = answer == KVM_USABLE;
@@ -169,11 +168,9 @@ static int plan(struct prepare *prepare, const Agent__ContainerSpec *spec,
 	r = choose_accel(prepare, &request.accel, ret_kvm_fd, err);
 	if (r < 0)
 		return r;
-	request.cpu_milli = spec->resources->cpu_milli ? spec->resources->cpu_milli :
-							 (uint32_t)cpus * 1000;
-	request.memory_bytes = spec->resources->memory_bytes ?
-				       spec->resources->memory_bytes :
-				       config_number(config, CONFIG_DEFAULT_MEMORY);
+	request.cpu_milli = spec->resources->cpu_milli ? spec->resources->cpu_milli
+						       : (uint32_t)cpus * 1000;
+	request.memory_bytes = spec->resources->memory_bytes;
 	if (sysinfo(&info) == 0)
 		request.host_memory_bytes = (uint64_t)info.totalram * info.mem_unit;
 	r = plan_make(&request, &layout, err);
@@ -216,8 +213,7 @@ int prepare_vm(struct prepare *prepare, const Agent__ContainerSpec *spec, struct
 		return r;
 	r = read_manifest(guest_fd, &manifest, err);
 	if (r < 0)
-		return err_recode(err, err_wrap(err, r, "read the guest in '%s'", path),
-				  ERR_HOST);
+		return err_recode(err, err_wrap(err, r, "read the guest in '%s'", path), ERR_HOST);
 	vm->guest = arena_strdup(&prepare->arena, manifest.version);
 	r = plan(prepare, spec, &manifest, &kvm_fd, err);
 	return r < 0 ? r : add_descriptors(prepare, guest_fd, &manifest, kvm_fd, err);

@@ -32,7 +32,7 @@ static void fill(struct pump *pump)
 
 	if (n == -EAGAIN)
 		return;
-	if (n <= 0) {	/* a terminal whose other side is gone says EIO */
+	if (n <= 0) { /* a terminal whose other side is gone says EIO */
 		over(pump);
 		return;
 	}

@@ -18,10 +18,10 @@ enum { PUMP_BYTES = 32 << 10 };
 
 struct pump {
 	struct loop *loop;
-	int from_fd, to_fd;		/* borrowed */
-	struct loop_source *source;	/* of the side that is waited for */
+	int from_fd, to_fd;	    /* borrowed */
+	struct loop_source *source; /* of the side that is waited for */
 	bool is_writing;
-	bool from_is_ready, to_is_ready;	/* always: cannot be waited for */
+	bool from_is_ready, to_is_ready; /* always: cannot be waited for */
 	bool over;
 	bool is_broken; /* to_fd takes no more */
 	void (*on_over)(void *data, struct pump *pump);

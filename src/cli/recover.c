@@ -10,7 +10,7 @@
 #include "sys/file.h"
 
 struct told {
-	json_t *array;		/* NULL: for people */
+	json_t *array; /* NULL: for people */
 	size_t count;
 };
 
@@ -22,10 +22,9 @@ static void tell(void *data, const struct lease_report *report)
 	told->count++;
 	if (told->array)
 		(void)json_array_append_new(
-			told->array,
-			json_pack("{s:s, s:s, s:s, s:s, s:s}", "pod", report->pod, "kind",
-				  report->kind, "what", report->arg, "outcome", outcome, "text",
-				  report->msg ? report->msg : ""));
+			told->array, json_pack("{s:s, s:s, s:s, s:s, s:s}", "pod", report->pod,
+					       "kind", report->kind, "what", report->arg, "outcome",
+					       outcome, "text", report->msg ? report->msg : ""));
 	else
 		(void)printf("%s: %s %s '%s'%s%s\n", report->pod, outcome, report->kind,
 			     report->arg, report->msg ? ": " : "", report->msg ? report->msg : "");

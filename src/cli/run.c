@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <errno.h>
+#include <jansson.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -19,7 +20,8 @@ struct run {
 	struct session session;
 	char pod[TEXT_NAME_MAX + 1];
 	char container[TEXT_NAME_MAX + 1];
-	char *image;			/* its path made absolute: the shim has another folder */
+	struct strv entrypoint;
+	char *image; /* its path made absolute: the shim has another folder */
 	char *const *args;
 	size_t arg_count;
 };
@@ -27,6 +29,7 @@ struct run {
 static void run_done(struct run *run)
 {
 	free(run->image);
+	strv_done(&run->entrypoint);
 	client_done(&run->client);
 	config_done(&run->config);
 	options_done(&run->options);
@@ -66,8 +69,7 @@ static int name_pod(struct run *run, struct err *err)
 	if (options->pod) {
 		(void)snprintf(run->pod, sizeof(run->pod), "%s", options->pod);
 		if (options->name)
-			(void)snprintf(run->container, sizeof(run->container), "%s",
-				       options->name);
+			(void)snprintf(run->container, sizeof(run->container), "%s", options->name);
 		else
 			(void)snprintf(run->container, sizeof(run->container), "c-%s", hex);
 		return 0;
@@ -78,6 +80,31 @@ static int name_pod(struct run *run, struct err *err)
 	else
 		(void)snprintf(run->pod, sizeof(run->pod), "pod-%s", hex);
 	return 0;
+}
+
+/* "PROGRAM", "" for none, or as podman has it a JSON array of program and arguments. */
+static int parse_entrypoint(struct run *run, struct err *err)
+{
+	const char *text = run->options.entrypoint;
+	json_t *array, *item;
+	size_t i;
+	int r = 0;
+
+	if (!run->options.entrypoint_set || !text[0])
+		return 0;
+	if (text[0] != '[')
+		return strv_add(&run->entrypoint, text) < 0 ? err_num(err, -ENOMEM, "run") : 0;
+	array = json_loads(text, 0, NULL);
+	json_array_foreach(array, i, item)
+		if (r == 0)
+			r = json_is_string(item)
+				    ? strv_add(&run->entrypoint, json_string_value(item))
+				    : -EINVAL;
+	if (!array || r == -EINVAL)
+		r = err_coded(err, ERR_USAGE, -EINVAL,
+			      "--entrypoint '%s': not a JSON array of strings", text);
+	json_decref(array);
+	return r;
 }
 
 static int parse(int argc, char **argv, struct run *run, struct err *err)
@@ -103,6 +130,8 @@ static int parse(int argc, char **argv, struct run *run, struct err *err)
 		return err_coded(err, ERR_USAGE, -EINVAL,
 				 "--tty: standard input is not a terminal");
 	r = cli_config_load(options->config.at, options->config.len, &run->config, err);
+	if (r >= 0)
+		r = parse_entrypoint(run, err);
 	return r < 0 ? r : name_pod(run, err);
 }
 
@@ -114,7 +143,7 @@ static char *unconst(const char *text)
 	return same;
 }
 
-static void fill_request(struct run *run, Casemate__Request *request, char **entrypoint)
+static void fill_request(struct run *run, Casemate__Request *request)
 {
 	struct options *options = &run->options;
 
@@ -122,11 +151,8 @@ static void fill_request(struct run *run, Casemate__Request *request, char **ent
 	memcpy(&request->args, &run->args, sizeof(request->args));
 	request->n_args = run->arg_count;
 	request->entrypoint_set = options->entrypoint_set;
-	if (options->entrypoint_set && options->entrypoint[0]) {
-		*entrypoint = unconst(options->entrypoint);
-		request->entrypoint = entrypoint;
-		request->n_entrypoint = 1;
-	}
+	request->entrypoint = run->entrypoint.at;
+	request->n_entrypoint = run->entrypoint.len;
 	request->env = options->env.at;
 	request->n_env = options->env.len;
 	request->cwd = unconst(options->workdir ? options->workdir : "");
@@ -150,9 +176,8 @@ static int create(struct run *run, struct err *err)
 	Task__CreateTaskRequest task = TASK__CREATE_TASK_REQUEST__INIT;
 	Task__Any any = TASK__ANY__INIT;
 	cleanup_free uint8_t *bytes = NULL;
-	char *entrypoint;
 
-	fill_request(run, &request, &entrypoint);
+	fill_request(run, &request);
 	any.value.len = casemate__request__get_packed_size(&request);
 	bytes = malloc(any.value.len + 1);
 	if (!bytes)
@@ -219,8 +244,8 @@ int cli_run_main(int argc, char **argv)
 		return cli_help("run", help);
 	}
 	if (r >= 0)
-		r = run.options.pod ? client_open(&run.config, run.pod, &run.client, &err) :
-				      client_start(&run.config, run.pod, &run.client, &err);
+		r = run.options.pod ? client_open(&run.config, run.pod, &run.client, &err)
+				    : client_start(&run.config, run.pod, &run.client, &err);
 	if (r < 0)
 		return cli_fail("run", &err, CLI_RUN_FAILED);
 	return run_container(&run, &err);

@@ -54,8 +54,8 @@ static int make_fifos(struct session *session, struct err *err)
 		return r;
 	r = make_fifo(session, "out", session->out, sizeof(session->out), &session->out_fd, err);
 	if (r >= 0 && !session->opts.terminal)
-		r = make_fifo(session, "err", session->err, sizeof(session->err),
-			      &session->err_fd, err);
+		r = make_fifo(session, "err", session->err, sizeof(session->err), &session->err_fd,
+			      err);
 	if (r >= 0 && session->opts.interactive)
 		r = make_fifo(session, "in", session->in, sizeof(session->in), &session->in_fd,
 			      err);
@@ -138,8 +138,8 @@ static void show_line(struct session *session, const char *line, size_t len)
 	CLEANUP(buf_done) struct buf text = { 0 };
 	size_t skip = strcspn(line, " ") + 1;
 
-	if (skip > len || text_quote(&text, (struct bytes){ (const uint8_t *)line + skip,
-							   len - skip }) < 0)
+	if (skip > len ||
+	    text_quote(&text, (struct bytes){ (const uint8_t *)line + skip, len - skip }) < 0)
 		return;
 	if (strncmp(line, "note ", 5) == 0) {
 		cli_note("%.*s", (int)text.len, (const char *)text.at);
@@ -243,9 +243,9 @@ int session_call(struct session *session, const char *method, const ProtobufCMes
 static void on_over(void *data, struct pump *pump)
 {
 	struct session *session = data;
-	int *fd = pump == session->pump_in  ? &session->in_fd :
-		  pump == session->pump_out ? &session->out_fd :
-					      &session->err_fd;
+	int *fd = pump == session->pump_in    ? &session->in_fd
+		  : pump == session->pump_out ? &session->out_fd
+					      : &session->err_fd;
 
 	/* the end of our input is the end of its: our end of the FIFO was the only one */
 	(void)close(*fd);
@@ -314,8 +314,7 @@ static void on_waited(void *data, const struct rpc_reply *reply)
 
 	session->has_ended = true;
 	if (reply->num == 0)
-		response = task__wait_response__unpack(NULL, reply->payload.len,
-						       reply->payload.at);
+		response = task__wait_response__unpack(NULL, reply->payload.len, reply->payload.at);
 	if (response) {
 		session->status = response->exit_status;
 		task__wait_response__free_unpacked(response, NULL);
@@ -327,8 +326,8 @@ static void on_waited(void *data, const struct rpc_reply *reply)
 
 static bool is_over(const struct session *session)
 {
-	return session->has_ended && (session->start_num < 0 ||
-				      (session->out_fd < 0 && session->err_fd < 0));
+	return session->has_ended &&
+	       (session->start_num < 0 || (session->out_fd < 0 && session->err_fd < 0));
 }
 
 /* Once the shim has opened the FIFOs nobody needs their names: a client that is killed leaves none. */
@@ -385,8 +384,8 @@ static void free_pump(struct pump *pump)
 
 void session_done(struct session *session)
 {
-	const int fds[] = { session->in_fd, session->out_fd, session->err_fd,
-			    session->progress_fd, session->signal_fd };
+	const int fds[] = { session->in_fd, session->out_fd, session->err_fd, session->progress_fd,
+			    session->signal_fd };
 
 	clear_progress(session);
 	if (session->is_raw)

@@ -20,9 +20,9 @@
 #include "cli/pump.h"
 
 struct session_opts {
-	bool interactive;	/* -i: standard input goes in */
-	bool terminal;		/* -t */
-	bool detach;		/* no streams at all */
+	bool interactive; /* -i: standard input goes in */
+	bool terminal;	  /* -t */
+	bool detach;	  /* no streams at all */
 };
 
 /* What a call came to; it may be answered when nobody waits any more. */
@@ -36,8 +36,8 @@ struct session {
 	struct client *client;
 	const char *id, *exec_id;
 	struct session_opts opts;
-	char dir[40];			/* in the pod's run directory; "": none */
-	char in[160], out[160], err[160], progress[160];	/* paths of FIFOs; "": none */
+	char dir[40];					 /* in the pod's run directory; "": none */
+	char in[160], out[160], err[160], progress[160]; /* paths of FIFOs; "": none */
 	int in_fd, out_fd, err_fd, progress_fd;
 	struct pump *pump_in, *pump_out, *pump_err;
 	int signal_fd;
@@ -46,10 +46,10 @@ struct session {
 	struct termios old_termios;
 	bool is_raw, is_started, has_ended;
 	bool progress_shown;
-	int interrupted;		/* by a signal with no process to send it to, or SIGPIPE */
-	bool was_asked;			/* Start was called: what it says is of the program */
+	int interrupted; /* by a signal with no process to send it to, or SIGPIPE */
+	bool was_asked;	 /* Start was called: what it says is of the program */
 	uint32_t status;
-	int start_num;			/* what Start said: 0, or a negative errno */
+	int start_num; /* what Start said: 0, or a negative errno */
 	struct err *failure;
 	struct session_called called;
 };

@@ -12,8 +12,7 @@ int target_open(const char *text, struct target *ret, struct err *err)
 
 	*ret = (struct target){ .client = { .run_fd = -1, .pod_fd = -1 } };
 	if (text_parse_target(text, &ret->name) < 0)
-		return err_coded(err, ERR_USAGE, -EINVAL, "'%s': not a POD or POD/CONTAINER",
-				 text);
+		return err_coded(err, ERR_USAGE, -EINVAL, "'%s': not a POD or POD/CONTAINER", text);
 	ret->whole_pod = !strchr(text, '/');
 	r = cli_config_load(NULL, 0, &ret->config, err);
 	return r < 0 ? r : client_open(&ret->config, ret->name.pod, &ret->client, err);
@@ -32,7 +31,7 @@ const Casemate__DescribedContainer *target_container(const struct target *target
 	for (size_t i = 0; i < pod->n_containers; i++)
 		if (strcmp(pod->containers[i]->name, target->name.container) == 0)
 			return pod->containers[i];
-	err_coded(err, ERR_NO_SUCH_POD, -ENOENT, "pod '%s' has no container '%s'",
-		  target->name.pod, target->name.container);
+	err_coded(err, ERR_NO_SUCH_POD, -ENOENT, "pod '%s' has no container '%s'", target->name.pod,
+		  target->name.container);
 	return NULL;
 }

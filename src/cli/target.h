@@ -12,7 +12,7 @@ struct target {
 	struct config config;
 	struct client client;
 	struct text_target name;
-	bool whole_pod;		/* no container was named */
+	bool whole_pod; /* no container was named */
 };
 
 /* -EINVAL with ERR_USAGE: not a POD[/CONTAINER]; else as client_open(). */

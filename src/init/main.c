@@ -62,7 +62,8 @@ static _Noreturn void power_off(void)
 {
 	int r = guest_power_off();
 
-	say("casemate-init: power off: %s", strerror(-r));
+	errno = -r;
+	say("casemate-init: power off: %m");
 	for (;;)
 		(void)pause();
 }

@@ -16,7 +16,7 @@ enum {
 	LAYOUT_PORTS_MAX = 4,
 	LAYOUT_CMDLINE_MAX = 1023,
 	LAYOUT_NAME_MAX = 31,
-	LAYOUT_LUN_FIRST = 1, /* of the layers, added once the guest is up */
+	LAYOUT_LUN_FIRST = 1,  /* of the layers, added once the guest is up */
 	LAYOUT_LUN_LAST = 255, /* above, the guest would need another way of addressing */
 };
 
@@ -49,7 +49,7 @@ enum layout_role {
 
 struct layout_device {
 	enum layout_kind kind;
-	uint8_t slot; /* 1 to 30 on bus 0; function 0 */
+	uint8_t slot;	       /* 1 to 30 on bus 0; function 0 */
 	enum layout_role role; /* LAYOUT_BLOCK only */
 };
 

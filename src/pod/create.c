@@ -24,13 +24,13 @@ struct pod_creation {
 	struct pod_prepare *prepare;
 	pod_done_fn *done;
 	void *data;
-	struct pod_io io;		/* strings are copies */
+	struct pod_io io; /* strings are copies */
 	int fds[POD_MAX_LAYERS];
 	size_t fd_count;
-	unsigned int attaching;		/* disks under way */
-	struct loop_source *deadline;	/* for them */
+	unsigned int attaching;	      /* disks under way */
+	struct loop_source *deadline; /* for them */
 	bool failed;
-	struct pod_result result;	/* what to say once none is under way */
+	struct pod_result result; /* what to say once none is under way */
 	char *text;
 };
 
@@ -185,7 +185,7 @@ static void lun_added(void *data, int num, const char *text)
 
 	creation->attaching--;
 	if (num == -EPIPE && !creation->failed)
-		return;		/* the VM's end follows, and says why */
+		return; /* the VM's end follows, and says why */
 	if (num < 0 && !creation->failed) {
 		err_coded(&err, ERR_HOST, num, "give a layer to the VM: %s", text ? text : "");
 		fail(creation, &err);
@@ -291,20 +291,19 @@ static int failure_err(const Casemate__Failure *failure, struct err *err)
 	const char *said = failure->text ? failure->text : "";
 
 	(void)text_quote(&text, (struct bytes){ (const uint8_t *)said, strlen(said) });
-	return err_coded(err, (enum err_code)failure->code,
-			 failure->num < 0 ? failure->num : -EIO, "%.*s", (int)text.len,
-			 (const char *)text.at);
+	return err_coded(err, (enum err_code)failure->code, failure->num < 0 ? failure->num : -EIO,
+			 "%.*s", (int)text.len, (const char *)text.at);
 }
 
 static int open_log(struct pod_container *container, struct err *err)
 {
-	const Casemate__Vm *vm = container->prepared->vm ? container->prepared->vm :
-							    container->pod->vm;
+	const Casemate__Vm *vm = container->prepared->vm ? container->prepared->vm
+							 : container->pod->vm;
 
 	if (!container->request->detach || !vm)
 		return 0;
-	return logfile_open(lease_dir(container->pod->opts.lease), container->id,
-			    vm->log_bytes, &container->log, err);
+	return logfile_open(lease_dir(container->pod->opts.lease), container->id, vm->log_bytes,
+			    &container->log, err);
 }
 
 static int take_result(struct pod_creation *creation, size_t fd_count, struct err *err)
@@ -400,8 +399,8 @@ static int may_create(struct pod *pod, const char *id, struct err *err)
 				 "create container '%s': pod '%s' has ended", id, pod->name);
 	if (pod->state == POD_BOOTING || (pod->state == POD_NEW && pod->containers))
 		return err_coded(err, ERR_OTHER, -EAGAIN,
-				 "create container '%s': pod '%s' is still starting: try again",
-				 id, pod->name);
+				 "create container '%s': pod '%s' is still starting: try again", id,
+				 pod->name);
 	return 0;
 }
 

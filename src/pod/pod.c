@@ -145,8 +145,7 @@ void pod_phase(struct pod *pod, const char *name)
 	uint64_t now = host_boottime_us();
 
 	if (pod->phase_count < POD_MAX_PHASES)
-		pod->phases[pod->phase_count++] =
-			(struct pod_phase){ name, now - pod->phase_us };
+		pod->phases[pod->phase_count++] = (struct pod_phase){ name, now - pod->phase_us };
 	pod->phase_us = now;
 }
 
@@ -159,7 +158,8 @@ int pod_reply_err(const struct rpc_reply *reply, const char *step, struct err *e
 		CLEANUP(buf_done) struct buf text = { 0 };
 		const char *message = reply->message ? reply->message : "";
 
-		(void)text_quote(&text, (struct bytes){ (const uint8_t *)message, strlen(message) });
+		(void)text_quote(&text,
+				 (struct bytes){ (const uint8_t *)message, strlen(message) });
 		return err_coded(err, ERR_CONTAINER, num, "%s: %.*s", step, (int)text.len,
 				 (const char *)text.at);
 	}
@@ -216,13 +216,12 @@ int pod_view(struct pod *pod, const char *id, const char *exec_id, struct pod_vi
 
 	if (!process)
 		return -ENOENT;
-	*ret = (struct pod_view){ process->state, process->status, process->exited_ns,
-				  process->pid, process->terminal };
+	*ret = (struct pod_view){ process->state, process->status, process->exited_ns, process->pid,
+				  process->terminal };
 	return 0;
 }
 
-static int describe_container(struct pod_container *container,
-			      Casemate__DescribedContainer **ret)
+static int describe_container(struct pod_container *container, Casemate__DescribedContainer **ret)
 {
 	Casemate__DescribedContainer *told = malloc(sizeof(*told));
 	Casemate__PrepareResult *prepared = container->prepared;

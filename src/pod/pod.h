@@ -31,8 +31,8 @@
 
 enum {
 	POD_MAX_CONTAINERS = 64,
-	POD_MAX_EXECS = 256,		/* in all containers */
-	POD_ID_MAX = 64,		/* bytes in a name */
+	POD_MAX_EXECS = 256, /* in all containers */
+	POD_ID_MAX = 64,     /* bytes in a name */
 	/* The output of one stream that is asked for and not yet written on: POD_STREAM_READS
 	 * reads of POD_STREAM_READ bytes. */
 	POD_STREAM_READ = 32 << 10,
@@ -45,22 +45,22 @@ struct lease;
 
 struct pod_opts {
 	struct loop *loop;
-	struct lease *lease;		/* borrowed; its run directory is there */
+	struct lease *lease; /* borrowed; its run directory is there */
 	const char *name;
-	const char *program;		/* `casemate`: exec'd for image work and planning */
-	uint64_t began_us;		/* when the request came in (CLOCK_BOOTTIME) */
-	void (*on_end)(void *data);	/* the VM is gone and every waiter has been told */
+	const char *program;	    /* `casemate`: exec'd for image work and planning */
+	uint64_t began_us;	    /* when the request came in (CLOCK_BOOTTIME) */
+	void (*on_end)(void *data); /* the VM is gone and every waiter has been told */
 	void *data;
 };
 
 /* What a step came to. */
 struct pod_result {
-	int num;			/* 0, or a negative errno */
+	int num; /* 0, or a negative errno */
 	enum err_code code;
-	const char *text;		/* set if num is: one line, and the console's last ones */
-	uint32_t status;		/* wait, delete: exit status, or 128 + signal */
-	int64_t exited_ns;		/* wait, delete: CLOCK_REALTIME */
-	uint32_t pid;			/* start: in the guest */
+	const char *text;  /* set if num is: one line, and the console's last ones */
+	uint32_t status;   /* wait, delete: exit status, or 128 + signal */
+	int64_t exited_ns; /* wait, delete: CLOCK_REALTIME */
+	uint32_t pid;	   /* start: in the guest */
 };
 
 typedef void pod_done_fn(void *data, const struct pod_result *result);
@@ -69,7 +69,7 @@ typedef void pod_done_fn(void *data, const struct pod_result *result);
 struct pod_io {
 	const char *in;
 	const char *out;
-	const char *err;		/* not with a terminal */
+	const char *err; /* not with a terminal */
 	bool terminal;
 };
 
@@ -77,14 +77,14 @@ struct pod_create {
 	const char *id;
 	const Casemate__Request *request;
 	struct pod_io io;
-	const void *owner;		/* who has asked: see pod_owner_gone() */
+	const void *owner; /* who has asked: see pod_owner_gone() */
 };
 
 struct pod_exec {
 	const char *id;
 	const char *exec_id;
-	struct bytes process;		/* a packed agent.Process */
-	struct pod_io io;		/* no stream at all: it outlives whoever asked */
+	struct bytes process; /* a packed agent.Process */
+	struct pod_io io;     /* no stream at all: it outlives whoever asked */
 	const void *owner;
 };
 
@@ -96,8 +96,7 @@ struct pod *pod_free(struct pod *pod);
 
 void pod_create(struct pod *pod, const struct pod_create *create, pod_done_fn *done, void *data);
 void pod_exec(struct pod *pod, const struct pod_exec *exec, pod_done_fn *done, void *data);
-void pod_start(struct pod *pod, const char *id, const char *exec_id, pod_done_fn *done,
-	       void *data);
+void pod_start(struct pod *pod, const char *id, const char *exec_id, pod_done_fn *done, void *data);
 
 /* May be called by several, and after the end. */
 void pod_wait(struct pod *pod, const char *id, const char *exec_id, pod_done_fn *done, void *data);

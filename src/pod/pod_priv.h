@@ -25,7 +25,7 @@
 
 enum {
 	POD_MAX_LAYERS = 128,
-	POD_MAX_LUNS = LAYOUT_LUN_LAST + 1,	/* disks attached at once */
+	POD_MAX_LUNS = LAYOUT_LUN_LAST + 1, /* disks attached at once */
 	POD_MAX_PHASES = 24,
 	POD_STREAMS = 2,
 };
@@ -40,11 +40,11 @@ struct pod_waiter {
 struct pod_out {
 	struct pod_process *process;
 	Agent__Stream which;
-	int fd;				/* the client's FIFO; -1: see log, else nobody wants it */
-	struct logfile *log;		/* shared by both streams; NULL: none */
-	struct loop_source *source;	/* waits until fd takes more */
-	struct buf pending;		/* read, not yet written on */
-	unsigned int asked;		/* reads under way */
+	int fd;			    /* the client's FIFO; -1: see log, else nobody wants it */
+	struct logfile *log;	    /* shared by both streams; NULL: none */
+	struct loop_source *source; /* waits until fd takes more */
+	struct buf pending;	    /* read, not yet written on */
+	unsigned int asked;	    /* reads under way */
 	bool eof;
 };
 
@@ -53,25 +53,25 @@ struct pod_in {
 	struct pod_process *process;
 	int fd;
 	struct loop_source *source;
-	bool busy;			/* a write to the agent is under way */
-	bool closed;			/* the agent has been told, or is being */
+	bool busy;   /* a write to the agent is under way */
+	bool closed; /* the agent has been told, or is being */
 };
 
 struct pod_process {
-	uint64_t number;		/* never given twice in a pod */
-	struct pod_process *next;	/* of the same container */
+	uint64_t number;	  /* never given twice in a pod */
+	struct pod_process *next; /* of the same container */
 	struct pod_container *container;
 	char exec_id[POD_ID_MAX + 1];
 	enum process_state state;
 	bool terminal;
-	const void *owner;		/* whoever asked; NULL: it outlives him */
-	bool detached;			/* it does from its start on */
-	bool abandoned;			/* its owner has gone: it goes as soon as it can */
+	const void *owner; /* whoever asked; NULL: it outlives him */
+	bool detached;	   /* it does from its start on */
+	bool abandoned;	   /* its owner has gone: it goes as soon as it can */
 	struct pod_waiter *waiters;
 	uint32_t status;
 	uint32_t pid;
 	int64_t exited_ns;
-	bool is_lost;			/* it ended with the VM, which nobody asked for */
+	bool is_lost; /* it ended with the VM, which nobody asked for */
 	struct pod_out out[POD_STREAMS];
 	struct pod_in in;
 };
@@ -88,7 +88,7 @@ struct pod_container {
 	struct pod_container *next;
 	struct pod *pod;
 	char id[POD_ID_MAX + 1];
-	struct pod_process first;	/* the container's own process */
+	struct pod_process first; /* the container's own process */
 	struct pod_process *execs;
 	Casemate__Request *request;
 	Casemate__PrepareResult *prepared;
@@ -96,11 +96,11 @@ struct pod_container {
 	size_t lun_count;
 	struct logfile *log;
 	int64_t created_ns;
-	struct pod_creation *creation;	/* while it is being created */
+	struct pod_creation *creation; /* while it is being created */
 };
 
 struct pod_lun {
-	char *key;			/* the layer's; NULL: free */
+	char *key; /* the layer's; NULL: free */
 	unsigned int refs;
 };
 
@@ -116,26 +116,26 @@ struct pod {
 	struct vmm *vmm;
 	struct rpc_conn *agent;
 	struct loop_source *deadline;
-	struct loop_source *losing;	/* the port has closed: why is still to be seen */
+	struct loop_source *losing; /* the port has closed: why is still to be seen */
 	struct loop_source *ending;
 	bool qemu_gone;
-	pod_done_fn *boot_done;		/* of the one create that boots */
+	pod_done_fn *boot_done; /* of the one create that boots */
 	void *boot_data;
-	const void *first_owner;	/* of the first container; NULL: detached, and started */
+	const void *first_owner; /* of the first container; NULL: detached, and started */
 	bool removable;
 	struct pod_container *containers;
 	size_t container_count;
 	size_t exec_count;
-	uint64_t numbers;		/* given to processes so far */
+	uint64_t numbers; /* given to processes so far */
 	struct pod_lun luns[POD_MAX_LUNS];
-	Casemate__Vm *vm;		/* borrowed from the first container's result, kept */
+	Casemate__Vm *vm; /* borrowed from the first container's result, kept */
 	Casemate__PrepareResult *vm_owner;
 	uid_t uid;
-	char kernel[65];		/* the guest's */
-	char *why;			/* what ended the VM, if it was not asked for */
+	char kernel[65]; /* the guest's */
+	char *why;	 /* what ended the VM, if it was not asked for */
 	struct pod_phase phases[POD_MAX_PHASES];
 	size_t phase_count;
-	uint64_t phase_us;		/* when the last one ended */
+	uint64_t phase_us; /* when the last one ended */
 };
 
 /* pod.c */
@@ -155,11 +155,11 @@ typedef void pod_prepare_fn(void *data, Casemate__PrepareResult *take_result, co
 int pod_prepare_start(struct loop *loop, const char *program,
 		      const Casemate__PrepareRequest *request, pod_prepare_fn *done, void *data,
 		      struct pod_prepare **ret, struct err *err);
-struct pod_prepare *pod_prepare_free(struct pod_prepare *prepare);	/* kills the child */
+struct pod_prepare *pod_prepare_free(struct pod_prepare *prepare); /* kills the child */
 
 /* vm.c: fds[] in the order of vm->targets, the caller's still. */
-void pod_boot(struct pod *pod, Casemate__Vm *vm, const int *fds, size_t fd_count,
-	      pod_done_fn *done, void *data);
+void pod_boot(struct pod *pod, Casemate__Vm *vm, const int *fds, size_t fd_count, pod_done_fn *done,
+	      void *data);
 void pod_vm_lost(struct pod *pod, const char *why);
 /* The deadline for step has passed: the VM is of no more use. */
 void pod_late(struct pod *pod, const char *step, const char *phase);

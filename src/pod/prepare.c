@@ -56,8 +56,7 @@ static void answered(void *data, uint32_t events)
 			err_set(&err, -EPROTO, "read what the image child says: not a result");
 	} else if (spawn_wait(prepare->pidfd, 1000, &status, NULL) >= 0) {
 		err = (struct err){ 0 };
-		err_set(&err, -ECHILD, "prepare the image: the child ended with status %d",
-			status);
+		err_set(&err, -ECHILD, "prepare the image: the child ended with status %d", status);
 	}
 	tell(prepare, result, fds, result ? fd_count : 0, result ? NULL : &err);
 }

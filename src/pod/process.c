@@ -158,8 +158,8 @@ static void wait_answered(void *data, const struct rpc_reply *reply)
 	if (!process || pod->state == POD_ENDED || reply->num == -EPIPE)
 		return;
 	response = reply->num == 0 ? agent__wait_response__unpack(NULL, reply->payload.len,
-								  reply->payload.at) :
-				     NULL;
+								  reply->payload.at)
+				   : NULL;
 	if (!response) {
 		pod_vm_lost(pod, "the guest's agent lost a process");
 		return;
@@ -246,16 +246,15 @@ static void start_answered(void *data, const struct rpc_reply *reply)
 	free(call);
 }
 
-void pod_start(struct pod *pod, const char *id, const char *exec_id, pod_done_fn *done,
-	       void *data)
+void pod_start(struct pod *pod, const char *id, const char *exec_id, pod_done_fn *done, void *data)
 {
 	struct pod_process *process = pod_find_process(pod, id, exec_id);
 	Agent__ProcessRef request = AGENT__PROCESS_REF__INIT;
 	struct err err = { 0 };
 	int r;
 
-	r = process ? may(process, PROCESS_START, "start", &err) :
-		      not_there("start", id, exec_id, &err);
+	r = process ? may(process, PROCESS_START, "start", &err)
+		    : not_there("start", id, exec_id, &err);
 	if (r < 0) {
 		pod_done_err(done, data, &err);
 		return;
@@ -301,8 +300,8 @@ void pod_kill(struct pod *pod, const char *id, const char *exec_id, uint32_t sig
 	struct err err = { 0 };
 	int r;
 
-	r = process ? may(process, PROCESS_SIGNAL, "signal", &err) :
-		      not_there("signal", id, exec_id, &err);
+	r = process ? may(process, PROCESS_SIGNAL, "signal", &err)
+		    : not_there("signal", id, exec_id, &err);
 	if (r >= 0 && (signal == 0 || signal > 64))
 		r = err_coded(&err, ERR_USAGE, -EINVAL, "signal '%s': there is no signal %u", id,
 			      signal);
@@ -360,8 +359,8 @@ void pod_close_input(struct pod *pod, const char *id, const char *exec_id, pod_d
 	pod_done_ok(done, data);
 }
 
-static int check_exec(struct pod *pod, const struct pod_exec *exec,
-		      struct pod_container **ret, struct err *err)
+static int check_exec(struct pod *pod, const struct pod_exec *exec, struct pod_container **ret,
+		      struct err *err)
 {
 	struct pod_container *container = pod_find(pod, exec->id);
 
@@ -484,16 +483,15 @@ static void delete_answered(void *data, const struct rpc_reply *reply)
 	call_done(call, process ? reply : &(struct rpc_reply){ 0 }, "delete the container");
 }
 
-void pod_delete(struct pod *pod, const char *id, const char *exec_id, pod_done_fn *done,
-		void *data)
+void pod_delete(struct pod *pod, const char *id, const char *exec_id, pod_done_fn *done, void *data)
 {
 	struct pod_process *process = pod_find_process(pod, id, exec_id);
 	Agent__ProcessRef request = AGENT__PROCESS_REF__INIT;
 	struct err err = { 0 };
 	int r;
 
-	r = process ? may(process, PROCESS_DELETE, "delete", &err) :
-		      not_there("delete", id, exec_id, &err);
+	r = process ? may(process, PROCESS_DELETE, "delete", &err)
+		    : not_there("delete", id, exec_id, &err);
 	if (r < 0) {
 		pod_done_err(done, data, &err);
 		return;
@@ -529,8 +527,8 @@ void pod_list(struct pod *pod, const char *id, pod_list_fn *done, void *data)
 	pod_done_fn *carried;
 	int r;
 
-	r = container ? may(&container->first, PROCESS_SIGNAL, "list the processes of", &err) :
-			not_there("list the processes of", id, "", &err);
+	r = container ? may(&container->first, PROCESS_SIGNAL, "list the processes of", &err)
+		      : not_there("list the processes of", id, "", &err);
 	if (r < 0) {
 		result = (struct pod_result){ .num = r, .code = err.code };
 		result.text = err.msg;

@@ -113,8 +113,8 @@ static void out_read_answered(struct pod_call *call, const struct rpc_reply *rep
 	out = &process->out[which];
 	out->asked--;
 	response = reply->num == 0 ? agent__read_response__unpack(NULL, reply->payload.len,
-								  reply->payload.at) :
-				     NULL;
+								  reply->payload.at)
+				   : NULL;
 	if (response && response->data.len <= POD_STREAM_READ) {
 		out_arrived(out, response);
 	} else if (reply->num == 0) {
@@ -152,8 +152,8 @@ static void out_pull(struct pod_out *out)
 	while (!out->eof && out->asked < POD_STREAM_READS) {
 		out->asked++;
 		pod_call_agent(process, "ReadOutput", &request.base,
-			       out->which == AGENT__STREAM__STDOUT ? stdout_answered :
-								     stderr_answered,
+			       out->which == AGENT__STREAM__STDOUT ? stdout_answered
+								   : stderr_answered,
 			       NULL, NULL);
 	}
 }

@@ -21,8 +21,8 @@ enum {
 	ENTROPY_BYTES = 32,
 	CONSOLE_LINES = 12,
 	SPAWN_FDS = 16,
-	LOCK_TARGET = 31,		/* QEMU holds it open and knows nothing of it */
-	LOSING_MS = 200,		/* between the port's end and QEMU's, if it is QEMU's */
+	LOCK_TARGET = 31, /* QEMU holds it open and knows nothing of it */
+	LOSING_MS = 200,  /* between the port's end and QEMU's, if it is QEMU's */
 };
 
 static void tell_end(void *data)
@@ -152,8 +152,7 @@ static void agent_closed(void *data, struct rpc_conn *conn)
 	struct pod *pod = data;
 
 	(void)conn;
-	if (pod->losing ||
-	    loop_timer(pod->opts.loop, LOSING_MS, agent_lost, pod, &pod->losing) < 0)
+	if (pod->losing || loop_timer(pod->opts.loop, LOSING_MS, agent_lost, pod, &pod->losing) < 0)
 		agent_lost(pod);
 }
 
@@ -185,8 +184,8 @@ static void hello_answered(void *data, const struct rpc_reply *reply)
 	if (pod->state != POD_BOOTING || reply->num == -EPIPE)
 		return;
 	response = reply->num == 0 ? agent__hello_response__unpack(NULL, reply->payload.len,
-								   reply->payload.at) :
-				     NULL;
+								   reply->payload.at)
+				   : NULL;
 	if (!response || response->version != HELLO_VERSION) {
 		pod_vm_lost(pod, "the guest's agent did not answer as an agent does");
 	} else {
@@ -285,8 +284,8 @@ static int boot(struct pod *pod, const int *fds, size_t fd_count, struct err *er
 	return r < 0 ? err_num(err, r, "set the deadline") : 0;
 }
 
-void pod_boot(struct pod *pod, Casemate__Vm *vm, const int *fds, size_t fd_count,
-	      pod_done_fn *done, void *data)
+void pod_boot(struct pod *pod, Casemate__Vm *vm, const int *fds, size_t fd_count, pod_done_fn *done,
+	      void *data)
 {
 	struct err err = { 0 };
 	int r;

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/buf.h"
 #include "oci/json.h"
@@ -54,13 +55,33 @@ static bool is_absolute(const char *path)
 	return path && path[0] == '/';
 }
 
+int rootfs_cache_open_at(uid_t uid, const char *path, int *ret_dir_fd, struct err *err)
+{
+	cleanup_close int fd = -1;
+	struct stat st = { 0 };
+	int r;
+
+	r = file_mkdir_p(AT_FDCWD, path, 0700, err);
+	if (r == 0)
+		r = file_open_dir(AT_FDCWD, path, &fd, err);
+	if (r == 0)
+		r = io_stat(fd, &st, err);
+	if (r < 0)
+		return err_recode(err, err_wrap(err, r, "open the cache"), ERR_HOST);
+	if (st.st_uid != uid || (st.st_mode & 022))
+		return err_coded(err, ERR_HOST, -EPERM,
+				 "open the cache: '%s' is not this user's alone: chown and chmod "
+				 "go-w it, or remove it",
+				 path);
+	*ret_dir_fd = steal_fd(&fd);
+	return 0;
+}
+
 int rootfs_cache_open(uid_t uid, const char *xdg_cache_home, const char *home, int *ret_dir_fd,
 		      struct err *err)
 {
-	cleanup_close int fd = -1;
 	char path[4096];
-	struct stat st = { 0 };
-	int r, n;
+	int n;
 
 	if (uid == 0)
 		n = snprintf(path, sizeof(path), "/var/cache/casemate");
@@ -76,20 +97,7 @@ int rootfs_cache_open(uid_t uid, const char *xdg_cache_home, const char *home, i
 		return err_coded(err, ERR_HOST, -ENAMETOOLONG,
 				 "open the cache: its path is too "
 				 "long");
-	r = file_mkdir_p(AT_FDCWD, path, 0700, err);
-	if (r == 0)
-		r = file_open_dir(AT_FDCWD, path, &fd, err);
-	if (r == 0)
-		r = io_stat(fd, &st, err);
-	if (r < 0)
-		return err_recode(err, err_wrap(err, r, "open the cache"), ERR_HOST);
-	if (st.st_uid != uid || (st.st_mode & 022))
-		return err_coded(err, ERR_HOST, -EPERM,
-				 "open the cache: '%s' is not this user's alone: chown and chmod "
-				 "go-w it, or remove it",
-				 path);
-	*ret_dir_fd = steal_fd(&fd);
-	return 0;
+	return rootfs_cache_open_at(uid, path, ret_dir_fd, err);
 }
 
 int rootfs_cache_init(struct rootfs_cache *cache, int cache_dir_fd, struct err *err)

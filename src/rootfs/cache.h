@@ -55,6 +55,9 @@ struct rootfs_key rootfs_key(enum rootfs_key_kind kind, const struct oci_digest 
 int rootfs_cache_open(uid_t uid, const char *xdg_cache_home, const char *home, int *ret_dir_fd,
 		      struct err *err);
 
+/* The same of a directory that was named: cache_dir. -EPERM with ERR_HOST as above. */
+int rootfs_cache_open_at(uid_t uid, const char *path, int *ret_dir_fd, struct err *err);
+
 struct rootfs_cache {
 	int dir_fd; /* of layers/v1 */
 };

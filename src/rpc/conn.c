@@ -24,7 +24,7 @@
 #include "sys/sock.h"
 #include "wire/ttrpc.h"
 
-enum { WRITE_ENOUGH = 32 << 10 };	/* bytes that aren't worth waiting for more */
+enum { WRITE_ENOUGH = 32 << 10 }; /* bytes that aren't worth waiting for more */
 
 /* A call that we make. */
 struct pending {
@@ -38,7 +38,7 @@ struct pending {
 
 /* A call that we serve. */
 struct rpc_call {
-	struct rpc_conn *conn;		/* NULL: has ended, the answer goes nowhere */
+	struct rpc_conn *conn; /* NULL: has ended, the answer goes nowhere */
 	struct rpc_call *prev, *next;
 	uint32_t id;
 };
@@ -47,10 +47,10 @@ struct rpc_conn {
 	struct rpc_conn_opts opts;
 	struct loop *loop;
 	struct loop_source *source;
-	int fd;				/* -1: shut */
+	int fd; /* -1: shut */
 	struct buf in, out;
-	size_t sent;			/* so much at the head of out */
-	struct pending *first, *last;	/* oldest first: answers mostly come in order */
+	size_t sent;		      /* so much at the head of out */
+	struct pending *first, *last; /* oldest first: answers mostly come in order */
 	struct rpc_call *calls;
 	uint32_t call_count;
 	uint32_t last_id;
@@ -186,8 +186,8 @@ static void on_timeout(void *data)
 	struct rpc_conn *conn = pending->conn;
 
 	conn->busy++;
-	pending_end(pending, &(struct rpc_reply){ .num = -ETIMEDOUT,
-						  .message = "no answer in time" });
+	pending_end(pending,
+		    &(struct rpc_reply){ .num = -ETIMEDOUT, .message = "no answer in time" });
 	conn_leave(conn);
 }
 
@@ -216,8 +216,9 @@ static void conn_shut(struct rpc_conn *conn)
 	while (conn->calls)
 		call_unlink(conn->calls);
 	while (conn->first)
-		pending_end(conn->first, &(struct rpc_reply){
-			.num = -EPIPE, .message = "the connection has ended" });
+		pending_end(conn->first,
+			    &(struct rpc_reply){ .num = -EPIPE,
+						 .message = "the connection has ended" });
 }
 
 static bool is_text(struct bytes bytes, const char *text)
@@ -300,13 +301,13 @@ static int conn_response(struct rpc_conn *conn, const struct ttrpc_frame *frame)
 	if (ttrpc_response_parse(frame->body, &response) < 0)
 		return -EPROTO;
 	if (!pending)
-		return 0;	/* too late an answer */
+		return 0; /* too late an answer */
 	if (response.message.len && copy_printable(&text, response.message) < 0)
 		return -ENOMEM;
-	pending_end(pending, &(struct rpc_reply){
-		.num = response.code ? -EREMOTEIO : 0, .code = response.code,
-		.message = text.len ? (const char *)text.at : "",
-		.payload = response.payload });
+	pending_end(pending, &(struct rpc_reply){ .num = response.code ? -EREMOTEIO : 0,
+						  .code = response.code,
+						  .message = text.len ? (const char *)text.at : "",
+						  .payload = response.payload });
 	return 0;
 }
 
@@ -327,8 +328,8 @@ static int conn_frames(struct rpc_conn *conn)
 			break;
 		rest.at += used;
 		rest.len -= used;
-		r = frame.type == TTRPC_REQUEST ? conn_request(conn, &frame) :
-						  conn_response(conn, &frame);
+		r = frame.type == TTRPC_REQUEST ? conn_request(conn, &frame)
+						: conn_response(conn, &frame);
 		if (r < 0)
 			break;
 	}
@@ -394,7 +395,7 @@ int rpc_conn_new(struct loop *loop, int take_fd, const struct rpc_conn_opts *opt
 	if (conn->opts.max_calls == 0)
 		conn->opts.max_calls = RPC_CALLS_DEFAULT;
 	conn->loop = loop;
-	conn->last_id = UINT32_MAX;	/* the first is 1 */
+	conn->last_id = UINT32_MAX; /* the first is 1 */
 	r = sock_set_nonblock(fd);
 	if (r == 0)
 		r = loop_add(loop, fd, EPOLLIN, on_event, conn, &conn->source);
@@ -429,7 +430,7 @@ int rpc_conn_call(struct rpc_conn *conn, const char *service, const char *method
 	if (conn_is_full(conn))
 		return -ENOBUFS;
 	do
-		id += 2;	/* comes round after 2^31 calls */
+		id += 2; /* comes round after 2^31 calls */
 	while (pending_find(conn, id));
 
 	pending = malloc(sizeof(*pending));
@@ -502,8 +503,9 @@ static void on_waited(void *data, const struct rpc_reply *reply)
 	if (reply->num == 0)
 		wait->num = buf_add(wait->payload, reply->payload.at, reply->payload.len);
 	else
-		wait->num = err_set(wait->err, reply->num == -EREMOTEIO ?
-				    rpc_status_errno(reply->code) : reply->num,
+		wait->num = err_set(wait->err,
+				    reply->num == -EREMOTEIO ? rpc_status_errno(reply->code)
+							     : reply->num,
 				    "call '%s': %s", wait->method, reply->message);
 }
 

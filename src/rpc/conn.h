@@ -47,10 +47,10 @@
 #include "sys/loop.h"
 
 enum {
-	RPC_QUEUE_MAX = 256 << 10,	/* bytes not sent yet at which we stop taking on more */
-	RPC_BUFFER_KEPT = 128 << 10,	/* an empty buffer that is larger is given back */
+	RPC_QUEUE_MAX = 256 << 10,   /* bytes not sent yet at which we stop taking on more */
+	RPC_BUFFER_KEPT = 128 << 10, /* an empty buffer that is larger is given back */
 	RPC_CALLS_DEFAULT = 256,
-	RPC_MESSAGE_MAX = 4095,		/* bytes of a status' words; the rest is cut off */
+	RPC_MESSAGE_MAX = 4095, /* bytes of a status' words; the rest is cut off */
 };
 
 struct rpc_conn;
@@ -65,20 +65,20 @@ struct rpc_method {
 };
 
 struct rpc_conn_opts {
-	const struct rpc_method *methods;	/* borrowed; none: a request breaks the protocol */
+	const struct rpc_method *methods; /* borrowed; none: a request breaks the protocol */
 	size_t method_count;
-	void *data;				/* for handlers and on_close */
+	void *data; /* for handlers and on_close */
 	/* The connection has ended, and all its calls have; it's still to be freed. Once. */
 	void (*on_close)(void *data, struct rpc_conn *conn);
-	uint32_t max_calls;			/* served at once; 0: RPC_CALLS_DEFAULT */
+	uint32_t max_calls; /* served at once; 0: RPC_CALLS_DEFAULT */
 };
 
 /* What became of a call. All of it ends with the callback. */
 struct rpc_reply {
-	int num;		/* 0; -EREMOTEIO: a status; -ETIMEDOUT; -EPIPE: no connection */
-	int32_t code;		/* the status' code: one of enum rpc_status or any other */
-	const char *message;	/* its words, fit for a terminal, in lines; never NULL */
-	struct bytes payload;	/* if num is 0; unchecked */
+	int num;	      /* 0; -EREMOTEIO: a status; -ETIMEDOUT; -EPIPE: no connection */
+	int32_t code;	      /* the status' code: one of enum rpc_status or any other */
+	const char *message;  /* its words, fit for a terminal, in lines; never NULL */
+	struct bytes payload; /* if num is 0; unchecked */
 };
 
 /* Called exactly once for a call that was made, at the latest in rpc_conn_free(). */

@@ -29,7 +29,7 @@
 
 enum {
 	NOBODY_CAME_MS = 30000,
-	NOBODY_ASKED_MS = 2000,		/* after one who came and asked for no container */
+	NOBODY_ASKED_MS = 2000, /* after one who came and asked for no container */
 	MMAP_FROM = 128 << 10,
 };
 
@@ -38,7 +38,7 @@ enum {
 struct args {
 	const char *id;
 	const char *run_dir;
-	const char *program;		/* casemate; NULL: beside this program */
+	const char *program; /* casemate; NULL: beside this program */
 };
 
 void shim_end(struct shim *shim)
@@ -160,8 +160,7 @@ static void shut(struct shim *shim, struct err *err)
 }
 
 /* What dead pods left goes first: whoever next starts undoes it. */
-static int take_lease(struct shim *shim, const struct args *args, char **ret_path,
-		      struct err *err)
+static int take_lease(struct shim *shim, const struct args *args, char **ret_path, struct err *err)
 {
 	int r;
 

@@ -24,11 +24,11 @@ struct shim {
 	struct pod *pod;
 	int listen_fd;
 	struct loop_source *accepting;
-	struct loop_source *idle;	/* fires when nobody came, or nobody is left to serve */
+	struct loop_source *idle; /* fires when nobody came, or nobody is left to serve */
 	struct rpc_conn *conns[SHIM_CONNECTIONS];
-	char *program;			/* `casemate` */
-	bool was_asked;			/* a container was asked for, perhaps in vain */
-	bool ending;			/* the pod is to be removed as soon as its VM is gone */
+	char *program;	/* `casemate` */
+	bool was_asked; /* a container was asked for, perhaps in vain */
+	bool ending;	/* the pod is to be removed as soon as its VM is gone */
 };
 
 /* task.c: the methods served on every connection; data is a struct shim. */

@@ -48,9 +48,8 @@ static void fail(struct rpc_call *call, const struct pod_result *result)
 	int first = (int)strcspn(text, "\n");
 	char *message = NULL;
 
-	if (result->code == ERR_OTHER ||
-	    asprintf(&message, "%.*s (%s)%s", first, text, err_code_name(result->code),
-		     text + first) < 0)
+	if (result->code == ERR_OTHER || asprintf(&message, "%.*s (%s)%s", first, text,
+						  err_code_name(result->code), text + first) < 0)
 		message = NULL;
 	rpc_call_fail(call, status_of(result->num), message ? message : text);
 	free(message);
@@ -153,8 +152,7 @@ static Casemate__Request *unpack_request(const Task__CreateTaskRequest *task)
 {
 	if (!task->options || strcmp(task->options->type_url, REQUEST_TYPE) != 0)
 		return NULL;
-	return casemate__request__unpack(NULL, task->options->value.len,
-					 task->options->value.data);
+	return casemate__request__unpack(NULL, task->options->value.len, task->options->value.data);
 }
 
 static void on_create(void *data, struct rpc_call *call, struct bytes payload)
@@ -175,8 +173,8 @@ static void on_create(void *data, struct rpc_call *call, struct bytes payload)
 		pod_create(shim->pod,
 			   &(struct pod_create){ .id = task->id,
 						 .request = request,
-						 .io = { task->stdin, task->stdout,
-							 task->stderr, task->terminal },
+						 .io = { task->stdin, task->stdout, task->stderr,
+							 task->terminal },
 						 .owner = rpc_call_conn(call) },
 			   reply_created, asked);
 	if (request)
@@ -199,13 +197,12 @@ static void on_exec(void *data, struct rpc_call *call, struct bytes payload)
 		asked = asked_new(shim, call);
 	if (asked)
 		pod_exec(shim->pod,
-			 &(struct pod_exec){ .id = task->id,
-					     .exec_id = task->exec_id,
-					     .process = { task->spec->value.data,
-							  task->spec->value.len },
-					     .io = { task->stdin, task->stdout, task->stderr,
-						     task->terminal },
-					     .owner = rpc_call_conn(call) },
+			 &(struct pod_exec){
+				 .id = task->id,
+				 .exec_id = task->exec_id,
+				 .process = { task->spec->value.data, task->spec->value.len },
+				 .io = { task->stdin, task->stdout, task->stderr, task->terminal },
+				 .owner = rpc_call_conn(call) },
 			 reply_empty, asked);
 	if (task)
 		task__exec_process_request__free_unpacked(task, NULL);
@@ -410,8 +407,7 @@ static void on_connect(void *data, struct rpc_call *call, struct bytes payload)
 
 static void on_shutdown(void *data, struct rpc_call *call, struct bytes payload)
 {
-	Task__ShutdownRequest *task = task__shutdown_request__unpack(NULL, payload.len,
-								     payload.at);
+	Task__ShutdownRequest *task = task__shutdown_request__unpack(NULL, payload.len, payload.at);
 	struct shim *shim = data;
 
 	if (!task) {
@@ -442,12 +438,12 @@ static void on_describe(void *data, struct rpc_call *call, struct bytes payload)
 }
 
 const struct rpc_method shim_methods[] = {
-	{ TASK, "Create", on_create },	   { TASK, "Start", on_start },
-	{ TASK, "Exec", on_exec },	   { TASK, "Wait", on_wait },
-	{ TASK, "Kill", on_kill },	   { TASK, "ResizePty", on_resize },
-	{ TASK, "CloseIO", on_close_io },  { TASK, "Delete", on_delete },
-	{ TASK, "State", on_state },	   { TASK, "Pids", on_pids },
-	{ TASK, "Connect", on_connect },   { TASK, "Shutdown", on_shutdown },
+	{ TASK, "Create", on_create },	  { TASK, "Start", on_start },
+	{ TASK, "Exec", on_exec },	  { TASK, "Wait", on_wait },
+	{ TASK, "Kill", on_kill },	  { TASK, "ResizePty", on_resize },
+	{ TASK, "CloseIO", on_close_io }, { TASK, "Delete", on_delete },
+	{ TASK, "State", on_state },	  { TASK, "Pids", on_pids },
+	{ TASK, "Connect", on_connect },  { TASK, "Shutdown", on_shutdown },
 	{ POD, "Describe", on_describe },
 };
 const size_t shim_method_count = ARRAY_SIZE(shim_methods);

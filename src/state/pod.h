@@ -13,17 +13,17 @@
 #define STATE_POD_H
 
 enum pod_state {
-	POD_NEW,		/* nothing has been changed on the host but the run directory */
-	POD_BOOTING,		/* QEMU runs, the agent has not answered */
+	POD_NEW,     /* nothing has been changed on the host but the run directory */
+	POD_BOOTING, /* QEMU runs, the agent has not answered */
 	POD_READY,
-	POD_ENDED,		/* QEMU is gone */
+	POD_ENDED, /* QEMU is gone */
 };
 enum { POD_STATES = POD_ENDED + 1 };
 
 enum pod_event {
-	POD_BOOT,		/* QEMU is about to be started */
-	POD_HELLO,		/* the agent answered */
-	POD_GONE,		/* QEMU ended, for whatever reason */
+	POD_BOOT,  /* QEMU is about to be started */
+	POD_HELLO, /* the agent answered */
+	POD_GONE,  /* QEMU ended, for whatever reason */
 };
 enum { POD_EVENTS = POD_GONE + 1 };
 

@@ -48,7 +48,7 @@ static const int table[PROCESS_STATES][PROCESS_EVENTS] = {
 };
 
 int state_process_next(enum process_state state, enum process_event event,
-		 enum process_state *ret_state)
+		       enum process_state *ret_state)
 {
 	int next;
 

@@ -13,7 +13,7 @@
 #define STATE_PROCESS_H
 
 enum process_state {
-	PROCESS_NONE,		/* not there, or deleted */
+	PROCESS_NONE, /* not there, or deleted */
 	PROCESS_CREATING,
 	PROCESS_CREATED,
 	PROCESS_STARTING,
@@ -23,12 +23,12 @@ enum process_state {
 enum { PROCESS_STATES = PROCESS_STOPPED + 1 };
 
 enum process_event {
-	PROCESS_CREATE,		/* somebody asks for it */
-	PROCESS_MADE,		/* its image, mounts and configuration are there */
+	PROCESS_CREATE, /* somebody asks for it */
+	PROCESS_MADE,	/* its image, mounts and configuration are there */
 	PROCESS_START,
-	PROCESS_STARTED,	/* it has a process ID */
-	PROCESS_FAIL,		/* the step under way did not succeed */
-	PROCESS_EXIT,		/* it ended, or its VM did */
+	PROCESS_STARTED, /* it has a process ID */
+	PROCESS_FAIL,	 /* the step under way did not succeed */
+	PROCESS_EXIT,	 /* it ended, or its VM did */
 	PROCESS_SIGNAL,
 	PROCESS_DELETE,
 };
@@ -45,7 +45,7 @@ enum { PROCESS_EVENTS = PROCESS_DELETE + 1 };
  *	-EPROTO  the other side reports a step that was not asked for
  */
 int state_process_next(enum process_state state, enum process_event event,
-		 enum process_state *ret_state);
+		       enum process_state *ret_state);
 
 /* "created", "running", ...: the words of the OCI runtime specification (runtime.md, State). */
 const char *state_process_name(enum process_state state);

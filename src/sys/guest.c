@@ -18,6 +18,7 @@
 #include <time.h>
 
 #include "base/macro.h"
+#include "base/text.h"
 #include "sys/uevent.h"
 
 enum { ENTROPY_MAX = 512, VPD_HEADER = 4 };
@@ -105,17 +106,22 @@ static bool read_serial(int block_fd, const char *disk, char *ret, size_t size)
 
 static int read_device(int block_fd, const char *disk, dev_t *ret_device)
 {
-	char path[300], text[32];
-	unsigned device_major, device_minor;
+	uint64_t device_major, device_minor;
+	char path[300], text[32], *colon;
 	ssize_t len;
 
 	(void)snprintf(path, sizeof(path), "%s/dev", disk);
 	len = read_small(block_fd, path, text, sizeof(text));
 	if (len < 0)
 		return (int)len;
-	if (sscanf(text, "%u:%u", &device_major, &device_minor) != 2)
+	colon = strchr(text, ':');
+	if (!colon)
 		return -EINVAL;
-	*ret_device = makedev(device_major, device_minor);
+	*colon = '\0';
+	if (text_parse_uint(text, UINT32_MAX, &device_major) < 0 ||
+	    text_parse_uint(colon + 1, UINT32_MAX, &device_minor) < 0)
+		return -EINVAL;
+	*ret_device = makedev((unsigned)device_major, (unsigned)device_minor);
 	return 0;
 }
 

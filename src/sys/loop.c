@@ -18,19 +18,19 @@ enum { BATCH = 64, NS_PER_MS = 1000000 };
 
 struct loop_source {
 	struct loop *loop;
-	int fd;				/* -1: a timer */
+	int fd; /* -1: a timer */
 	uint32_t events;
 	loop_fn *fn;
-	loop_timer_fn *timer_fn;	/* NULL: has fired, or isn't a timer */
+	loop_timer_fn *timer_fn; /* NULL: has fired, or isn't a timer */
 	void *data;
 	uint64_t due_ns;
-	struct loop_source *prev, *next;	/* in timers; next also in dead */
+	struct loop_source *prev, *next; /* in timers; next also in dead */
 };
 
 struct loop {
 	int epoll_fd;
 	bool turning, stopped;
-	struct loop_source *first, *last;	/* timers */
+	struct loop_source *first, *last; /* timers */
 	struct loop_source *dead;
 };
 
@@ -85,7 +85,11 @@ int loop_add(struct loop *loop, int fd, uint32_t events, loop_fn *fn, void *data
 	if (!source)
 		return -ENOMEM;
 	*source = (struct loop_source){
-		.loop = loop, .fd = fd, .events = events, .fn = fn, .data = data,
+		.loop = loop,
+		.fd = fd,
+		.events = events,
+		.fn = fn,
+		.data = data,
 	};
 	r = source_ctl(source, EPOLL_CTL_ADD, events);
 	if (r < 0) {

@@ -30,7 +30,7 @@ struct loop_source;
 typedef void loop_fn(void *data, uint32_t events);
 typedef void loop_timer_fn(void *data);
 
-int loop_new(struct loop **ret_loop);		/* or what epoll_create1(2) says, or -ENOMEM */
+int loop_new(struct loop **ret_loop); /* or what epoll_create1(2) says, or -ENOMEM */
 
 /* Its sources are freed first, by those who own them. Returns NULL. */
 struct loop *loop_free(struct loop *loop);

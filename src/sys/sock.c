@@ -25,8 +25,8 @@ int sock_pair(int type, int ret_fds[2])
 static int make_address(int dir_fd, const char *name, struct sockaddr_un *ret_addr)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-	int len = snprintf(addr.sun_path, sizeof(addr.sun_path), "/proc/self/fd/%d/%s", dir_fd,
-			   name);
+	int len =
+		snprintf(addr.sun_path, sizeof(addr.sun_path), "/proc/self/fd/%d/%s", dir_fd, name);
 
 	if (len < 0 || (size_t)len >= sizeof(addr.sun_path))
 		return -ENAMETOOLONG;
@@ -47,8 +47,7 @@ int sock_listen(int dir_fd, const char *name, int *ret_fd, struct err *err)
 	if (fd < 0)
 		return err_sys(err, "make a socket for '%s'", name);
 	/* bind(2) gives the name the mode of the socket: no moment with a wider one */
-	if (fchmod(fd, 0600) < 0 ||
-	    bind(fd, (const struct sockaddr *)&addr, sizeof(addr)) < 0 ||
+	if (fchmod(fd, 0600) < 0 || bind(fd, (const struct sockaddr *)&addr, sizeof(addr)) < 0 ||
 	    listen(fd, BACKLOG) < 0)
 		return err_sys(err, "listen on '%s'", name);
 	*ret_fd = steal_fd(&fd);
@@ -119,8 +118,10 @@ static int send_parts(int fd, struct iovec parts[2], union control *control, siz
 int sock_send_msg(int fd, struct bytes payload, const int *fds, size_t count, struct err *err)
 {
 	uint8_t length[LENGTH_SIZE] = {
-		(uint8_t)(payload.len >> 24), (uint8_t)(payload.len >> 16),
-		(uint8_t)(payload.len >> 8), (uint8_t)payload.len,
+		(uint8_t)(payload.len >> 24),
+		(uint8_t)(payload.len >> 16),
+		(uint8_t)(payload.len >> 8),
+		(uint8_t)payload.len,
 	};
 	struct iovec parts[2] = { { length, sizeof(length) }, { NULL, payload.len } };
 	union control control;
@@ -128,8 +129,10 @@ int sock_send_msg(int fd, struct bytes payload, const int *fds, size_t count, st
 	int r;
 
 	if (count > SOCK_FDS_MAX || payload.len > UINT32_MAX)
-		return err_set(err, -E2BIG, "send a message of %zu bytes and %zu descriptors: "
-			       "too large", payload.len, count);
+		return err_set(err, -E2BIG,
+			       "send a message of %zu bytes and %zu descriptors: "
+			       "too large",
+			       payload.len, count);
 	memset(&control, 0, sizeof(control));
 	cmsg->cmsg_level = SOL_SOCKET;
 	cmsg->cmsg_type = SCM_RIGHTS;
@@ -172,8 +175,10 @@ static int recv_head(int fd, uint8_t length[static LENGTH_SIZE], int fds[static 
 	union control control;
 	struct iovec part = { length, LENGTH_SIZE };
 	struct msghdr msg = {
-		.msg_iov = &part, .msg_iovlen = 1,
-		.msg_control = &control, .msg_controllen = sizeof(control),
+		.msg_iov = &part,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof(control),
 	};
 	struct cmsghdr *cmsg;
 	ssize_t n;
@@ -202,8 +207,10 @@ static int recv_payload(int fd, size_t len, size_t max, struct buf *ret_payload,
 	int r;
 
 	if (len > max)
-		return err_set(err, -EMSGSIZE, "receive a message: %zu bytes, at most %zu are "
-			       "taken", len, max);
+		return err_set(err, -EMSGSIZE,
+			       "receive a message: %zu bytes, at most %zu are "
+			       "taken",
+			       len, max);
 	r = buf_reserve(ret_payload, len);
 	if (r == 0)
 		r = recv_all(fd, ret_payload->at + ret_payload->len, len);
@@ -225,8 +232,10 @@ int sock_recv_msg(int fd, size_t max, struct buf *ret_payload, int *fds, size_t 
 	if (r < 0)
 		return err_num(err, r, "receive a message");
 	if (count > max_fds)
-		r = err_set(err, -E2BIG, "receive a message: %zu descriptors, at most %zu are "
-			    "taken", count, max_fds);
+		r = err_set(err, -E2BIG,
+			    "receive a message: %zu descriptors, at most %zu are "
+			    "taken",
+			    count, max_fds);
 	else
 		r = recv_payload(fd, bytes_be32((struct bytes){ length, sizeof(length) }, 0), max,
 				 ret_payload, err);
@@ -272,7 +281,8 @@ ssize_t sock_write_fd(int fd, const void *at, size_t len, int passed_fd)
 
 	memcpy(&part.iov_base, &at, sizeof(at));
 	if (passed_fd >= 0) {
-		control.align = (struct cmsghdr){ .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS,
+		control.align = (struct cmsghdr){ .cmsg_level = SOL_SOCKET,
+						  .cmsg_type = SCM_RIGHTS,
 						  .cmsg_len = CMSG_LEN(sizeof(int)) };
 		memcpy(CMSG_DATA(&control.align), &passed_fd, sizeof(int));
 		msg.msg_control = &control;

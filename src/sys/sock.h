@@ -14,7 +14,7 @@
 #include "base/bytes.h"
 #include "base/err.h"
 
-enum { SOCK_FDS_MAX = 253 };	/* of one message: the kernel's SCM_MAX_FD */
+enum { SOCK_FDS_MAX = 253 }; /* of one message: the kernel's SCM_MAX_FD */
 
 /* type: SOCK_STREAM or SOCK_SEQPACKET, SOCK_NONBLOCK if wanted. */
 int sock_pair(int type, int ret_fds[2]);

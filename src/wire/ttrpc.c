@@ -27,8 +27,8 @@ enum {
 struct field {
 	uint64_t number;
 	unsigned int wire;
-	uint64_t value;		/* of WIRE_VARINT */
-	struct bytes data;	/* of WIRE_BYTES */
+	uint64_t value;	   /* of WIRE_VARINT */
+	struct bytes data; /* of WIRE_BYTES */
 };
 
 int ttrpc_frame_next(struct bytes in, struct ttrpc_frame *ret_frame, size_t *ret_used)

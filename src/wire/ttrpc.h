@@ -23,7 +23,7 @@
 
 enum {
 	TTRPC_HEADER_SIZE = 10,
-	TTRPC_BODY_MAX = 4 << 20,	/* containerd's limit */
+	TTRPC_BODY_MAX = 4 << 20, /* containerd's limit */
 };
 
 enum ttrpc_type {
@@ -39,14 +39,14 @@ struct ttrpc_frame {
 };
 
 struct ttrpc_request {
-	struct bytes service, method;	/* unchecked: any bytes, not NUL-terminated */
+	struct bytes service, method; /* unchecked: any bytes, not NUL-terminated */
 	struct bytes payload;
-	int64_t timeout_ns;		/* 0: none */
+	int64_t timeout_ns; /* 0: none */
 };
 
 struct ttrpc_response {
-	int32_t code;			/* a gRPC status code; 0: ok */
-	struct bytes message;		/* of a code above 0; as unchecked as the above */
+	int32_t code;	      /* a gRPC status code; 0: ok */
+	struct bytes message; /* of a code above 0; as unchecked as the above */
 	struct bytes payload;
 };
 

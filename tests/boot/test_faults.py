@@ -278,6 +278,16 @@ with bench.check("a container that eats all of its memory is killed alone, the p
     eventually(lambda: me.pod("hog")["containers"][0]["status"] in ("running", "stopped"), "a state")
     me("delete", "--force", "hog").ok()
 
+with bench.check("without a limit of its own a container cannot take the guest's own memory", me):
+    start_pod("greedy")
+    result = me("exec", "greedy", "sh", "-c", "head -c 2g /dev/zero | tail > /dev/null; exit 77")
+    assert result.status in (77, 137), str(result)
+    result = me("exec", "greedy", "true")
+    if result.status != 0:
+        equal(me.pod("greedy")["containers"][0]["status"], "stopped", "main")
+    assert any("qemu" in line for _, line in bench.processes()), "the guest died of it"
+    me("delete", "--force", "greedy").ok()
+
 with bench.check("a fork bomb ends with its container", me):
     me("run", "-d", "--name", "bomb", "--memory", "64m", ref, *SLEEP).ok()
     me("exec", "-d", "bomb", "sh", "-c", "f() { f | f & }; f").ok()

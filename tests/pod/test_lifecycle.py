@@ -735,6 +735,7 @@ def two_recoveries():
     dead = [pid for pid, words in processes("containerd-shim") if "-id f " not in words]
     check(len(dead) == 5, dead)
     kill(*dead)
+    until(lambda: len(pids("containerd-shim")) == 1, "the killed are gone")
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         got = list(pool.map(lambda _: casemate("recover"), range(2)))
     check([one[0] for one in got] == [0, 0], got)

@@ -128,7 +128,7 @@ static inline void serve_end(void *data, struct rpc_call *call, struct bytes pay
 	f.server = rpc_conn_free(f.server);
 	assert_null(rpc_call_conn(call));
 	if (payload.len)
-		assert_int_equal(payload.at[payload.len - 1], 'z');	/* still there */
+		assert_int_equal(payload.at[payload.len - 1], 'z'); /* still there */
 	rpc_call_reply(call, NULL);
 }
 
@@ -171,8 +171,11 @@ static inline void make_server(int fd, void (*close_fn)(void *, struct rpc_conn 
 			       uint32_t max_calls)
 {
 	const struct rpc_conn_opts opts = {
-		.methods = methods, .method_count = ARRAY_SIZE(methods),
-		.data = &f, .on_close = close_fn, .max_calls = max_calls,
+		.methods = methods,
+		.method_count = ARRAY_SIZE(methods),
+		.data = &f,
+		.on_close = close_fn,
+		.max_calls = max_calls,
 	};
 
 	assert_int_equal(rpc_conn_new(f.loop, fd, &opts, &f.server), 0);

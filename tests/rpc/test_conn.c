@@ -30,8 +30,8 @@ struct numbered {
 static void on_numbered(void *data, const struct rpc_reply *reply)
 {
 	struct numbered *numbered = data;
-	Agent__StartResponse *message = agent__start_response__unpack(NULL, reply->payload.len,
-								      reply->payload.at);
+	Agent__StartResponse *message =
+		agent__start_response__unpack(NULL, reply->payload.len, reply->payload.at);
 
 	assert_int_equal(reply->num, 0);
 	assert_non_null(message);
@@ -89,14 +89,15 @@ static void a_status_reaches_the_caller_in_printable_form(void **state)
 static void an_unknown_method_is_unimplemented(void **state)
 {
 	static const char *const calls[][2] = {
-		{ SERVICE, "Ech" }, { SERVICE, "Echoo" }, { SERVICE, "" },
-		{ "test.Servic", "Echo" }, { "", "Echo" }, { "other.Service", "Later" },
+		{ SERVICE, "Ech" },	   { SERVICE, "Echoo" }, { SERVICE, "" },
+		{ "test.Servic", "Echo" }, { "", "Echo" },	 { "other.Service", "Later" },
 	};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(calls); i++) {
 		assert_int_equal(rpc_conn_call(f.client, calls[i][0], calls[i][1], 0, NULL,
-					       on_reply, &f), 0);
+					       on_reply, &f),
+				 0);
 		turn_until(&f.replies, i + 1);
 		assert_status(RPC_UNIMPLEMENTED, "no such method");
 	}
@@ -189,9 +190,9 @@ static void the_server_sees_a_client_go(void **state)
 		assert_int_equal(call("Later", 0, 0), 0);
 	turn_until(&f.kept_count, 2);
 	f.client = rpc_conn_free(f.client);
-	assert_int_equal(f.replies, 2);		/* at once */
+	assert_int_equal(f.replies, 2); /* at once */
 	assert_int_equal(f.num, -EPIPE);
-	rpc_call_reply(f.kept[0], NULL);	/* nobody's there, which isn't known yet */
+	rpc_call_reply(f.kept[0], NULL); /* nobody's there, which isn't known yet */
 	assert_int_equal(f.closed, 0);
 	turn_until(&f.closed, 1);
 	rpc_call_reply(f.kept[1], NULL);
@@ -208,7 +209,7 @@ static void answers_sent_before_the_end_are_read(void **state)
 	rpc_call_reply(f.kept[0], NULL);
 	f.server = rpc_conn_free(f.server);
 	rpc_call_reply(f.kept[1], NULL);
-	assert_int_equal(call("Echo", 100, 0), 0);	/* its write says that nobody is there */
+	assert_int_equal(call("Echo", 100, 0), 0); /* its write says that nobody is there */
 	assert_int_equal(call("Echo", 100, 0), -EPIPE);
 	turn_until(&f.replies, 1);
 	assert_int_equal(f.num, 0);
@@ -225,7 +226,7 @@ static void an_unanswered_call_times_out(void **state)
 	turn_until(&f.replies, 1);
 	assert_int_equal(f.num, -ETIMEDOUT);
 	assert_string_equal(f.message, "no answer in time");
-	rpc_call_reply(f.kept[0], NULL);	/* too late: nobody's told */
+	rpc_call_reply(f.kept[0], NULL); /* too late: nobody's told */
 	rpc_call_fail(f.kept[1], RPC_NOT_FOUND, "x");
 	turn_until(&f.replies, 2);
 	assert_status(RPC_NOT_FOUND, "x");
@@ -239,7 +240,7 @@ static void a_handler_may_free_its_connection(void **state)
 	(void)state;
 	assert_int_equal(call("Later", 0, 0), 0);
 	assert_int_equal(call("End", 100, 0), 0);
-	assert_int_equal(call("Echo", 0, 0), 0);	/* in the same read, isn't served */
+	assert_int_equal(call("Echo", 0, 0), 0); /* in the same read, isn't served */
 	turn_until(&f.closed, 1);
 	assert_null(f.server);
 	assert_int_equal(f.replies, 3);
@@ -254,9 +255,9 @@ static void a_reply_callback_may_free_its_connection(void **state)
 	assert_int_equal(call("Later", 0, 30000), 0);
 	for (int i = 0; i < 3; i++)
 		assert_int_equal(call("Echo", 0, 0), 0);
-	turn_until(&f.closed, 1);		/* the server's */
+	turn_until(&f.closed, 1); /* the server's */
 	assert_null(f.client);
-	assert_int_equal(f.replies, 4);		/* the first, and in it the others */
+	assert_int_equal(f.replies, 4); /* the first, and in it the others */
 	assert_int_equal(f.num, -EPIPE);
 	rpc_call_reply(f.kept[0], NULL);
 }
@@ -332,7 +333,7 @@ static void simple_clients_wait_for_the_answer(void **state)
 	f.answer_size = 100;
 	assert_int_equal(rpc_conn_wait(f.client, SERVICE, "Bulk", 0, NULL, &buf, &err), 0);
 	assert_int_equal(buf.len, 102);
-	call_and_turn("Wait", 0);		/* in which waiting is refused */
+	call_and_turn("Wait", 0); /* in which waiting is refused */
 	assert_int_equal(f.num, 0);
 	assert_int_equal(rpc_conn_wait(f.client, SERVICE, "End", 0, NULL, &buf, &err), -EPIPE);
 	assert_string_equal(err.msg, "call 'End': the connection has ended");

@@ -33,12 +33,14 @@ static size_t drain(struct ttrpc_response *ret_last)
 
 static void garbage_ends_a_connection(void **state)
 {
-	static const struct { const char *raw; size_t len; } bad[] = {
-		{ "\0\x40\0\1\0\0\0\1\1\0", 10 },		/* too long */
-		{ "\0\0\0\0\0\0\0\1\3\0", 10 },			/* a data frame */
-		{ "\0\0\0\1\0\0\0\1\1\0\x0a", 11 },		/* no protobuf */
-		{ "\0\0\0\1\0\0\0\1\2\0\x0a", 11 },
-		{ "GET / HTTP/1.1\r\n\r\n", 18 },
+	static const struct {
+		const char *raw;
+		size_t len;
+	} bad[] = {
+		{ "\0\x40\0\1\0\0\0\1\1\0", 10 },   /* too long */
+		{ "\0\0\0\0\0\0\0\1\3\0", 10 },	    /* a data frame */
+		{ "\0\0\0\1\0\0\0\1\1\0\x0a", 11 }, /* no protobuf */
+		{ "\0\0\0\1\0\0\0\1\2\0\x0a", 11 }, { "GET / HTTP/1.1\r\n\r\n", 18 },
 	};
 	int pair[2];
 
@@ -160,7 +162,7 @@ static void who_reads_no_answers_is_not_served_any_more(void **state)
 	f.answer_size = 64 << 10;
 	sent = flood("Bulk");
 	assert_in_range(f.served, 1, (RPC_QUEUE_MAX + socket_room()) / f.answer_size + 2);
-	assert_true(sent > 10 * f.served);	/* they wait in the socket */
+	assert_true(sent > 10 * f.served); /* they wait in the socket */
 	for (int i = 0; answered < sent; i++) {
 		assert_true(i < 100000);
 		answered += drain(&last);

@@ -59,7 +59,8 @@ static void an_exit_ends_every_state_that_exists(void **state)
 	for (int at = PROCESS_CREATING; at < PROCESS_STATES; at++) {
 		enum process_state next;
 
-		assert_int_equal(state_process_next((enum process_state)at, PROCESS_EXIT, &next), 0);
+		assert_int_equal(state_process_next((enum process_state)at, PROCESS_EXIT, &next),
+				 0);
 		assert_true(next == PROCESS_STOPPED ||
 			    (at == PROCESS_CREATING && next == PROCESS_NONE));
 	}
@@ -72,8 +73,8 @@ static void no_step_leads_out_of_the_table(void **state)
 		assert_non_null(state_process_name((enum process_state)at));
 		for (int event = 0; event < PROCESS_EVENTS; event++) {
 			enum process_state next = PROCESS_NONE;
-			int r = state_process_next((enum process_state)at, (enum process_event)event,
-					     &next);
+			int r = state_process_next((enum process_state)at,
+						   (enum process_event)event, &next);
 
 			assert_true(r <= 0);
 			assert_true((int)next < PROCESS_STATES);

@@ -114,7 +114,7 @@ static void calls_for_the_events_asked_for(void **state)
 	assert_int_equal(loop_add(f.loop, f.fds[0], EPOLLIN, count, NULL, &f.sources[0]), 0);
 	assert_int_equal(loop_step(f.loop, -1), 1);
 	assert_int_equal(f.events, EPOLLIN);
-	assert_int_equal(loop_step(f.loop, -1), 1);	/* it's still readable */
+	assert_int_equal(loop_step(f.loop, -1), 1); /* it's still readable */
 	assert_int_equal(loop_set(f.sources[0], EPOLLIN | EPOLLOUT), 0);
 	assert_int_equal(loop_step(f.loop, -1), 1);
 	assert_int_equal(f.events, EPOLLIN | EPOLLOUT);
@@ -178,7 +178,8 @@ static void timers_fire_once_soonest_first(void **state)
 	(void)state;
 	for (int i = 0; i < 5; i++) {
 		assert_int_equal(loop_timer(f.loop, after_ms[i], note_order,
-					    (int *)(uintptr_t)&names[i], &f.sources[i]), 0);
+					    (int *)(uintptr_t)&names[i], &f.sources[i]),
+				 0);
 	}
 	while (f.calls < 5)
 		assert_true(loop_step(f.loop, -1) >= 0);
@@ -268,7 +269,7 @@ static void runs_until_stopped(void **state)
 	assert_int_equal(loop_timer(f.loop, 5, stop, NULL, &f.sources[0]), 0);
 	assert_int_equal(loop_run(f.loop), 0);
 	loop_stop(f.loop);
-	assert_int_equal(loop_run(f.loop), 0);	/* at once */
+	assert_int_equal(loop_run(f.loop), 0); /* at once */
 }
 
 static void serves_more_sources_than_one_batch(void **state)

@@ -65,7 +65,8 @@ static void refuses_a_bad_header_at_once(void **state)
 		uint8_t raw[] = { 0, 0, 0, 0, 0, 0, 0, 1, (uint8_t)type, 0 };
 
 		assert_int_equal(ttrpc_frame_next((struct bytes){ raw, sizeof(raw) }, &frame,
-						  &used), type == 1 || type == 2 ? 1 : -EPROTO);
+						  &used),
+				 type == 1 || type == 2 ? 1 : -EPROTO);
 	}
 }
 
@@ -80,8 +81,8 @@ static void writes_requests_as_protobuf_reads_them(void **state)
 	(void)state;
 	kill.id = (char[]){ "c1" };
 	kill.signal = 300;
-	assert_int_equal(ttrpc_request_add(&buf, 5, "a.Service", "Kill", 1500000000000,
-					   &kill.base), 0);
+	assert_int_equal(ttrpc_request_add(&buf, 5, "a.Service", "Kill", 1500000000000, &kill.base),
+			 0);
 	frame = only_frame(&buf);
 	assert_int_equal(frame.type, TTRPC_REQUEST);
 	assert_int_equal(frame.stream, 5);
@@ -182,18 +183,35 @@ static void skips_what_it_does_not_know(void **state)
 
 	(void)state;
 	/* a method; a varint, 8 bytes, 3 bytes and 4 bytes in unknown fields; another method */
-	assert_int_equal(ttrpc_request_parse(BYTES("\x12\1a" "\x78\xff\1" "\x79" "12345678"
-						   "\x7a\3abc" "\x7d" "1234" "\x12\2bc"),
-					     &request), 0);
+	assert_int_equal(ttrpc_request_parse(BYTES("\x12\1a"
+						   "\x78\xff\1"
+						   "\x79"
+						   "12345678"
+						   "\x7a\3abc"
+						   "\x7d"
+						   "1234"
+						   "\x12\2bc"),
+					     &request),
+			 0);
 	assert_bytes(request.method, "bc");
 	assert_bytes(request.service, "");
 	/* known numbers of another type */
-	assert_int_equal(ttrpc_request_parse(BYTES("\x20\7" "\x08\1" "\x15" "1234" "\x19"
-						   "12345678" "\x22\1a"), &request), 0);
+	assert_int_equal(ttrpc_request_parse(BYTES("\x20\7"
+						   "\x08\1"
+						   "\x15"
+						   "1234"
+						   "\x19"
+						   "12345678"
+						   "\x22\1a"),
+					     &request),
+			 0);
 	assert_int_equal(request.service.len + request.method.len + request.payload.len, 0);
 	assert_int_equal(request.timeout_ns, 7);
 	/* a status in two parts is one */
-	assert_int_equal(ttrpc_response_parse(BYTES("\x0a\2\x08\5" "\x0a\3\x12\1x"), &response), 0);
+	assert_int_equal(ttrpc_response_parse(BYTES("\x0a\2\x08\5"
+						    "\x0a\3\x12\1x"),
+					      &response),
+			 0);
 	assert_int_equal(response.code, 5);
 	assert_bytes(response.message, "x");
 }
@@ -201,14 +219,19 @@ static void skips_what_it_does_not_know(void **state)
 static void refuses_what_is_no_protobuf(void **state)
 {
 	static const struct bytes bad[] = {
-		BYTES("\x0a"),			/* no length */
-		BYTES("\x0a\2a"),		/* shorter than it says */
+		BYTES("\x0a"),	  /* no length */
+		BYTES("\x0a\2a"), /* shorter than it says */
 		BYTES("\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\1"),
-		BYTES("\x0b"), BYTES("\x0c"),	/* groups */
-		BYTES("\x0e"), BYTES("\x0f"),	/* no wire type at all */
+		BYTES("\x0b"),
+		BYTES("\x0c"), /* groups */
+		BYTES("\x0e"),
+		BYTES("\x0f"), /* no wire type at all */
 		BYTES("\x20\x80"),
 		BYTES("\x20\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\1"),
-		BYTES("\x79" "1234567"), BYTES("\x7d" "123"),
+		BYTES("\x79"
+		      "1234567"),
+		BYTES("\x7d"
+		      "123"),
 		BYTES("\x80"),
 	};
 	struct ttrpc_request request = { .timeout_ns = 77 };
@@ -226,7 +249,7 @@ static void refuses_what_is_no_protobuf(void **state)
 
 static void takes_bodies_up_to_the_limit(void **state)
 {
-	enum { OVERHEAD = 2 * 5 };	/* payload in a bytes field in a bytes field */
+	enum { OVERHEAD = 2 * 5 }; /* payload in a bytes field in a bytes field */
 	CLEANUP(buf_done) struct buf buf = { 0 };
 	cleanup_free uint8_t *data = calloc(1, TTRPC_BODY_MAX);
 	Task__Any any = TASK__ANY__INIT;
