@@ -217,6 +217,20 @@ static int set_resources(json_t *config, const Agent__Resources *res)
 	return r;
 }
 
+/* As podman has it: what the image has there is copied, and what is written goes with the pod. */
+static int set_writable(json_t *mounts, bool read_only)
+{
+	static const char *const paths[] = { "/run", "/tmp", "/var/tmp" };
+	int r = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(paths) && read_only && r == 0; i++)
+		r = json_array_append_new(
+			mounts, json_pack("{s:s, s:s, s:s, s:[s, s, s]}", "destination", paths[i],
+					  "type", "tmpfs", "source", "tmpfs", "options", "nosuid",
+					  "nodev", "tmpcopyup"));
+	return r;
+}
+
 static json_t *make_container(const struct config_container *c)
 {
 	json_t *json = load_fixed(fixed_container);
@@ -228,6 +242,7 @@ static json_t *make_container(const struct config_container *c)
 					  c->spec->read_only)) == 0 &&
 	    json_object_set_new(json_object_get(json, "linux"), "cgroupsPath",
 				json_sprintf(CONFIG_CGROUP "/%s", c->id)) == 0 &&
+	    set_writable(json_object_get(json, "mounts"), c->spec->read_only) == 0 &&
 	    set_resources(json, c->spec->resources) == 0)
 		return json;
 	json_decref(json);

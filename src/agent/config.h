@@ -5,7 +5,8 @@
  * The rules are those of podman's defaults where a VM does not change the reason for them:
  * namespaces of its own for process IDs, IPC, host name, mounts, cgroup and network (loopback
  * only), eleven capabilities for user 0 and none in effect for others, the usual paths of /proc
- * and /sys masked or read-only, no device but the standard ones. There is no seccomp filter: the
+ * and /sys masked or read-only, no device but the standard ones; a read-only root leaves /run, /tmp
+ * and /var/tmp to write to. There is no seccomp filter: the
  * kernel behind these system calls is the pod's own.
  *
  * Environment, later ones winning: PATH, TERM with a terminal, HOSTNAME, HOME, then what the

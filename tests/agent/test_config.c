@@ -94,6 +94,7 @@ static void a_plain_container_is_podmans(void **state)
 	json = make(&spec, &root);
 	assert_string_equal(json_string_value(at(json, "root/path")), "/run/x/rootfs");
 	assert_true(json_is_false(at(json, "root/readonly")));
+	assert_int_equal(json_array_size(at(json, "mounts")), 7);
 	assert_string_equal(json_string_value(at(json, "hostname")), "pod");
 	assert_string_equal(json_string_value(at(json, "linux/cgroupsPath")), "/casemate/main");
 	assert_int_equal(json_array_size(at(json, "linux/namespaces")), 6);
@@ -229,6 +230,8 @@ static void limits_and_terminal_are_passed_on(void **state)
 	assert_int_equal(config_create(&c, &text, NULL), 0);
 	json = parse(text);
 	assert_true(json_is_true(at(json, "root/readonly")));
+	assert_int_equal(json_array_size(at(json, "mounts")), 10);
+	assert_string_equal(json_string_value(at(json, "mounts/8/destination")), "/tmp");
 	assert_int_equal(json_integer_value(at(json, "linux/resources/cpu/quota")), 150000);
 	assert_int_equal(json_integer_value(at(json, "linux/resources/cpu/period")), 100000);
 	assert_int_equal(json_integer_value(at(json, "linux/resources/memory/limit")),

@@ -34,7 +34,7 @@ script = ("--", "/bin/sh", "-c")
 
 with bench.check("the image's own command, variables, user and directory; status 7", me):
     result = me("run", ref + ":own")
-    equal(result.lines, ["/home/app/new", "uid=1000(app) gid=1000(app) groups=1000(app),50(media)",
+    equal(result.lines, ["/home/app/new", "uid=1000(app) gid=1000(app) groups=50(media),1000(app)",
                          "hello there", "/bin", "/home/app"], "standard output")
     equal(result.err, b"word\n", "standard error")
     equal(result.status, 7, "status")
@@ -193,8 +193,8 @@ with bench.check("--read-only leaves /tmp, /run and /var/tmp to write to, as pod
     contains(found.errors, "/srv/x: Read-only file system")
 
 # the group is among the supplementary ones, as in podman: a file may be closed to it
-USERS = (("0", "0 0 [0] /root"), ("app", "1000 1000 [1000 50] /home/app"),
-         ("1000", "1000 1000 [1000 50] /home/app"), ("1000:50", "1000 50 [50] /home/app"),
+USERS = (("0", "0 0 [0] /root"), ("app", "1000 1000 [50 1000] /home/app"),
+         ("1000", "1000 1000 [50 1000] /home/app"), ("1000:50", "1000 50 [50] /home/app"),
          ("web:app", "33 1000 [1000] /srv"), ("4242", "4242 0 [0] /"),
          ("4242:4343", "4242 4343 [4343] /"))
 WHO = "echo $(id -u) $(id -g) [$(sed -n 's/^Groups:.//p' /proc/self/status | xargs)] $HOME"
