@@ -224,10 +224,10 @@ static int set_writable(json_t *mounts, bool read_only)
 	int r = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(paths) && read_only && r == 0; i++)
-		r = json_array_append_new(
-			mounts, json_pack("{s:s, s:s, s:s, s:[s, s, s]}", "destination", paths[i],
-					  "type", "tmpfs", "source", "tmpfs", "options", "nosuid",
-					  "nodev", "tmpcopyup"));
+		r = json_array_append_new(mounts,
+					  json_pack("{s:s, s:s, s:s, s:[s, s, s]}", "destination",
+						    paths[i], "type", "tmpfs", "source", "tmpfs",
+						    "options", "nosuid", "nodev", "tmpcopyup"));
 	return r;
 }
 

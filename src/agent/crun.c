@@ -30,6 +30,9 @@ int32_t crun_status_code(const char *said)
 		"Not a directory",   "Operation not permitted", "Text file busy",
 	};
 
+	/* a working directory that is not there is no missing command */
+	if (strstr(said, "chdir"))
+		return RPC_FAILED_PRECONDITION;
 	if (strstr(said, "not found") || strstr(said, "No such file or directory"))
 		return RPC_NOT_FOUND;
 	for (size_t i = 0; i < ARRAY_SIZE(not_executable); i++)

@@ -165,6 +165,7 @@ static int open_terminal(struct process *p, struct err *err)
 	in_fd = fcntl(p->tty_fd, F_DUPFD_CLOEXEC, 3);
 	if (out_fd < 0 || in_fd < 0 || sock_set_nonblock(p->tty_fd) < 0)
 		return err_sys(err, "open the terminal");
+	(void)tty_own(p->tty_fd, p->user.uid);
 	if (p->width && p->height)
 		(void)tty_resize(p->tty_fd, p->width, p->height);
 	output_open(&p->outputs[AGENT__STREAM__STDOUT], steal_fd(&out_fd));

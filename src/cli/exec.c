@@ -119,6 +119,8 @@ static int exec_process(struct exec *exec, struct err *err)
 			 err);
 	if (r >= 0)
 		r = make(exec, err);
+	if (r < 0)
+		err_wrap(err, r, "%s/%s", exec->target.pod, exec->target.container);
 	if (r >= 0) {
 		made = true;
 		r = session_run(&exec->session, &status, err);

@@ -46,6 +46,8 @@ int cli_kill_main(int argc, char **argv)
 	if (r >= 0) {
 		request.id = target.name.container;
 		r = client_call(&target.client, "Kill", &request.base, NULL, &err);
+		if (r < 0)
+			err_wrap(&err, r, "%s", argv[1]);
 	}
 	return r < 0 ? cli_fail("kill", &err, cli_status(&err)) : CLI_OK;
 }

@@ -11,8 +11,12 @@ static void print_pod(const Casemate__DescribeResponse *pod)
 	for (size_t i = pod->n_containers; i > 0; i--) {
 		const Casemate__DescribedContainer *container = pod->containers[i - 1];
 
-		(void)printf("%-24s %-16s %-9s %4u  %s\n", pod->pod, container->name,
-			     container->status, container->exit_status, container->image);
+		char status[12] = "-";
+
+		if (strcmp(container->status, "stopped") == 0)
+			(void)snprintf(status, sizeof(status), "%u", container->exit_status);
+		(void)printf("%-24s %-16s %-9s %4s  %s\n", pod->pod, container->name,
+			     container->status, status, container->image);
 	}
 	if (pod->n_containers == 0)
 		(void)printf("%-24s %-16s %-9s %4s  %s\n", pod->pod, "-", "empty", "-", "-");

@@ -9,44 +9,57 @@
 
 static const struct cli_command commands[] = {
 	{ "run", "[FLAG...] IMAGE [-- COMMAND...]", "run a container in a VM of its own",
-	  cli_run_main },
+	  cli_run_main, NULL },
 	{ "exec", "[FLAG...] POD[/CONTAINER] COMMAND...", "run a command in a running container",
-	  cli_exec_main },
-	{ "list", "[--json]", "the pods there are, and their containers", cli_list_main },
-	{ "state", "POD[/CONTAINER]", "all about one of them, as JSON", cli_state_main },
-	{ "ps", "POD[/CONTAINER]", "the processes in a container", cli_ps_main },
-	{ "logs", "[-f] POD[/CONTAINER]", "output of a detached container", cli_logs_main },
+	  cli_exec_main, NULL },
+	{ "list", "[--json]", "the pods there are, and their containers", cli_list_main,
+	  "--json --help" },
+	{ "state", "POD[/CONTAINER]", "all about one of them, as JSON", cli_state_main, "--help" },
+	{ "ps", "POD[/CONTAINER]", "the processes in a container", cli_ps_main, "--help" },
+	{ "logs", "[-f] POD[/CONTAINER]", "output of a detached container", cli_logs_main,
+	  "-f --follow --help" },
 	{ "kill", "[--all] POD[/CONTAINER] [SIGNAL]", "signal a container; SIGTERM if not said",
-	  cli_kill_main },
-	{ "delete", "[--force] POD[/CONTAINER]...", "remove what has ended", cli_delete_main },
-	{ "recover", "[--json]", "undo what dead pods have left", cli_recover_main },
+	  cli_kill_main, "--all --help" },
+	{ "delete", "[--force] POD[/CONTAINER]...", "remove what has ended", cli_delete_main,
+	  "-f --force --help" },
+	{ "recover", "[--json]", "undo what dead pods have left", cli_recover_main,
+	  "--json --help" },
 	{ "config", "show|keys|check", "the configuration in force, its keys, its files",
-	  cli_config_main },
+	  cli_config_main, "--help" },
 	{ "explain", "[CODE]", "what the code after an error means, and what to do",
-	  cli_explain_main },
-	{ "prepare", "", NULL, cli_prepare_main },
+	  cli_explain_main, "--help" },
+	{ "prepare", "", NULL, cli_prepare_main, NULL },
 };
+
+/* Words of the user's and of files: on one line, and nothing that moves a cursor. */
+static void complain(const char *command, const char *message, const char *code)
+{
+	CLEANUP(buf_done) struct buf text = { 0 };
+
+	(void)text_quote(&text, (struct bytes){ (const uint8_t *)message, strlen(message) });
+	(void)fprintf(stderr, "casemate: %s: ", command);
+	(void)fwrite(text.at ? text.at : (const uint8_t *)"", 1, text.len, stderr);
+	if (code)
+		(void)fprintf(stderr, " (%s)", code);
+	(void)fputc('\n', stderr);
+}
 
 int cli_fail(const char *command, const struct err *err, int status)
 {
 	/* a code that came with the text is there already */
-	if (err->code == ERR_OTHER)
-		(void)fprintf(stderr, "casemate: %s: %s\n", command, err->msg);
-	else
-		(void)fprintf(stderr, "casemate: %s: %s (%s)\n", command, err->msg,
-			      err_code_name(err->code));
+	complain(command, err->msg, err->code == ERR_OTHER ? NULL : err_code_name(err->code));
 	return status;
 }
 
 int cli_usage(const char *command, const char *fmt, ...)
 {
+	char message[512];
 	va_list ap;
 
-	(void)fprintf(stderr, "casemate: %s: ", command);
 	va_start(ap, fmt);
-	(void)vfprintf(stderr, fmt, ap);
+	(void)vsnprintf(message, sizeof(message), fmt, ap);
 	va_end(ap);
-	(void)fputs(" (usage)\n", stderr);
+	complain(command, message, "usage");
 	return CLI_USAGE;
 }
 
@@ -63,6 +76,8 @@ void cli_note(const char *fmt, ...)
 
 int cli_status(const struct err *err)
 {
+	if (err->num == -EBUSY) /* it is not in a state for that: a no */
+		return CLI_NO;
 	switch (err->code) {
 	case ERR_NO_SUCH_POD:
 	case ERR_NAME_TAKEN:
@@ -119,6 +134,24 @@ static int unknown(const char *name)
 	return cli_usage(name, "no such command: `casemate --help` lists them");
 }
 
+/* Words that begin with '-', up to "--", are flags: those the command has, or a mistake. */
+static int check_flags(const struct cli_command *command, char **words)
+{
+	for (; *words && strcmp(*words, "--") != 0; words++) {
+		size_t len = strlen(*words);
+		const char *at = (*words)[0] == '-' ? command->flags : NULL;
+
+		while (at && (strncmp(at, *words, len) != 0 || (at[len] != ' ' && at[len]))) {
+			at = strchr(at, ' ');
+			at = at ? at + 1 : NULL;
+		}
+		if ((*words)[0] == '-' && !at)
+			return cli_usage(command->name, "%s: no such flag: there is %s", *words,
+					 command->flags);
+	}
+	return CLI_OK;
+}
+
 int main(int argc, char **argv)
 {
 	const struct cli_command *command;
@@ -137,7 +170,9 @@ int main(int argc, char **argv)
 	command = find(argv[1]);
 	if (!command)
 		return unknown(argv[1]);
-	status = command->main(argc - 1, argv + 1);
+	status = command->flags ? check_flags(command, argv + 2) : CLI_OK;
+	if (status == CLI_OK)
+		status = command->main(argc - 1, argv + 1);
 	if (fflush(stdout) != 0 && status == CLI_OK)
 		return CLI_HOST;
 	return status;

@@ -49,7 +49,7 @@ static void drain(struct pump *pump)
 	if (done == -EAGAIN)
 		return;
 	if (done < 0) {
-		pump->is_broken = true;
+		pump->broken = (int)done;
 		over(pump);
 		return;
 	}
@@ -117,7 +117,8 @@ int pump_start(struct pump *pump, struct loop *loop, int from_fd, int to_fd,
 	pump->on_over = on_over;
 	pump->data = data;
 	pump->source = NULL;
-	pump->over = pump->is_broken = false;
+	pump->over = false;
+	pump->broken = 0;
 	pump->at = pump->len = 0;
 	r = probe(pump, from_fd, &pump->from_is_ready);
 	if (r == 0)

@@ -23,7 +23,7 @@ struct pump {
 	bool is_writing;
 	bool from_is_ready, to_is_ready; /* always: cannot be waited for */
 	bool over;
-	bool is_broken; /* to_fd takes no more */
+	int broken; /* why to_fd takes no more: a negative errno */
 	void (*on_over)(void *data, struct pump *pump);
 	void *data;
 	size_t at, len;

@@ -251,8 +251,10 @@ static void on_over(void *data, struct pump *pump)
 	(void)close(*fd);
 	*fd = -1;
 	/* who read our output has gone, and a program in a pipe ends then */
-	if (pump->is_broken && pump != session->pump_in)
+	if (pump->broken == -EPIPE && pump != session->pump_in)
 		session->interrupted = SIGPIPE;
+	else if (pump != session->pump_in)
+		session->out_num = pump->broken;
 }
 
 /* The FIFO's write end was ours too, so that the shim could open it: now the end can be seen. */
@@ -370,6 +372,8 @@ int session_run(struct session *session, uint32_t *ret_status, struct err *err)
 			return err_num(err, r, "wait for the container");
 		if (session->interrupted)
 			return -EPIPE;
+		if (session->out_num < 0)
+			return err_num(err, session->out_num, "write the container's output");
 	}
 	*ret_status = session->status;
 	return session->start_num;

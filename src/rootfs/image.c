@@ -201,6 +201,7 @@ static int build_layer(struct maker *maker, size_t i, struct rootfs_build *build
 	struct rootfs_stored stored;
 	struct image_info info = { 0 };
 	struct rootfs_key key;
+	char text[OCI_DIGEST_TEXT];
 	int r = 0;
 
 	if (i > 0)
@@ -209,6 +210,12 @@ static int build_layer(struct maker *maker, size_t i, struct rootfs_build *build
 		r = rootfs_build_start(build, &sink, err);
 	if (r == 0)
 		r = rootfs_layer_build(maker->layout, &layer_opts, &info, err);
+	if (r < 0 && err && err->code == ERR_IMAGE_LIMIT) {
+		oci_digest_format(id, text);
+		return err_wrap(err, r,
+				"make layer '%s', within layer_max_size and layer_max_entries",
+				text);
+	}
 	if (r < 0)
 		return r;
 	if (info.needs_lower) {

@@ -2,6 +2,7 @@
 #include "sys/tty.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -49,6 +50,13 @@ int tty_receive(int listen_fd, int *ret_fd, struct err *err)
 		return err_set(err, -EBADMSG, "receive a terminal: it is something else");
 	*ret_fd = steal_fd(&fd);
 	return 0;
+}
+
+int tty_own(int fd, uint32_t uid)
+{
+	cleanup_close int peer_fd = ioctl(fd, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+
+	return peer_fd < 0 || fchown(peer_fd, uid, (gid_t)-1) < 0 ? -errno : 0;
 }
 
 int tty_resize(int fd, uint16_t width, uint16_t height)

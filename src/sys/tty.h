@@ -16,6 +16,9 @@
  */
 int tty_receive(int listen_fd, int *ret_fd, struct err *err);
 
+/* Gives the program's side to a user, who may then open it by name. -errno. */
+int tty_own(int fd, uint32_t uid);
+
 int tty_resize(int fd, uint16_t width, uint16_t height); /* -errno */
 
 #endif
