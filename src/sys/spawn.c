@@ -68,10 +68,13 @@ static int spawn_step_errno(struct spawn_try *try, const char *step)
 
 /* --- in the child ------------------------------------------------------------------------- */
 
+/* Asked of the kernel: libc refuses the two that it keeps for itself, which may be ignored too. */
 static void spawn_reset_signals(void)
 {
+	static const uint64_t by_default[4] = { 0 }; /* struct sigaction as the kernel has it */
+
 	for (int signum = 1; signum < NSIG; signum++)
-		(void)signal(signum, SIG_DFL); /* not for SIGKILL, SIGSTOP and libc's own */
+		(void)syscall(SYS_rt_sigaction, signum, by_default, NULL, sizeof(uint64_t));
 }
 
 /* A target may be the number of a descriptor still to be placed: all go above the targets first. */
