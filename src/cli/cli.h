@@ -31,7 +31,7 @@ struct cli_command {
 	const char *usage;   /* what follows the name */
 	const char *summary; /* one line; NULL: not for people */
 	cli_main *main;
-	const char *flags;	/* a blank between; NULL: it looks at its own */
+	const char *flags; /* a blank between; NULL: it looks at its own */
 };
 
 cli_main cli_config_main, cli_delete_main, cli_exec_main, cli_explain_main, cli_kill_main,

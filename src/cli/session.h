@@ -47,7 +47,7 @@ struct session {
 	bool is_raw, is_started, has_ended;
 	bool progress_shown;
 	int interrupted; /* by a signal with no process to send it to, or SIGPIPE */
-	int out_num;			/* why our own output takes no more */
+	int out_num;	 /* why our own output takes no more */
 	bool was_asked;	 /* Start was called: what it says is of the program */
 	uint32_t status;
 	int start_num; /* what Start said: 0, or a negative errno */
