@@ -23,11 +23,11 @@ static const struct config_key_info keys[CONFIG_KEY_COUNT] = {
 		"What runs the guest's code: kvm, tcg (QEMU's translator), or kvm where it works.",
 	},
 	[CONFIG_START_TIMEOUT_KVM] = {
-		"start_timeout_kvm", CONFIG_DURATION, false, SECOND, 3600 * SECOND, NULL, "30s",
+		"start_timeout_kvm", CONFIG_DURATION, false, SECOND / 10, 3600 * SECOND, NULL, "30s",
 		"How long a guest may take to come up with KVM.",
 	},
 	[CONFIG_START_TIMEOUT_TCG] = {
-		"start_timeout_tcg", CONFIG_DURATION, false, SECOND, 3600 * SECOND, NULL, "2m",
+		"start_timeout_tcg", CONFIG_DURATION, false, SECOND / 10, 3600 * SECOND, NULL, "2m",
 		"How long a guest may take to come up with TCG.",
 	},
 	[CONFIG_DEFAULT_CPUS] = {

@@ -147,7 +147,7 @@ static void says_what_a_key_takes(void **state)
 	assert_int_equal(config_set(&cfg, "start_timeout_kvm", "0", CONFIG_NODE, &e), -ERANGE);
 	assert_string_equal(
 		e.msg,
-		"set 'start_timeout_kvm' to '0': it takes a duration, as '30s', from 1s to 1h");
+		"set 'start_timeout_kvm' to '0': it takes a duration, as '30s', from 100ms to 1h");
 	assert_int_equal(config_set(&cfg, "qemu", "qemu", CONFIG_NODE, &e), -EINVAL);
 	assert_string_equal(e.msg, "set 'qemu' to 'qemu': it takes an absolute path or nothing");
 	assert_int_equal(config_set(&cfg, "qemu", "/a\nb", CONFIG_NODE, &e), -EINVAL);

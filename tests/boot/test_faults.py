@@ -133,7 +133,7 @@ with bench.check("a kernel that is none, and a guest without its files: refused"
 
 with bench.check("a guest that takes longer than its deadline is ended, with the phase", me):
     started = time.monotonic()
-    result = me("run", "--config", "start_timeout_tcg=1s", ref, *SLEEP)
+    result = me("run", "--config", "start_timeout_tcg=200ms", ref, *SLEEP)
     equal((result.status, result.out), (125, b""), str(result))
     assert re.search("kernel|agent|guest", result.errors.splitlines()[0]), str(result)
     assert result.errors.startswith("casemate: run:"), str(result)
