@@ -107,8 +107,8 @@ void pod_late(struct pod *pod, const char *step, const char *phase)
 {
 	char why[256];
 
-	(void)snprintf(why, sizeof(why), "%s: no answer in %u s (phase: %s)", step,
-		       pod->vm->start_timeout_ms / 1000, phase);
+	(void)snprintf(why, sizeof(why), "%s: no answer in %g s (phase: %s)", step,
+		       pod->vm->start_timeout_ms / 1000.0, phase);
 	pod_vm_lost(pod, why);
 }
 
@@ -171,8 +171,8 @@ static void deadline_passed(void *data)
 	struct pod *pod = data;
 	char why[128];
 
-	(void)snprintf(why, sizeof(why), "the guest did not come up in %u s (phase: %s)",
-		       pod->vm->start_timeout_ms / 1000, boot_phase(pod));
+	(void)snprintf(why, sizeof(why), "the guest did not come up in %g s (phase: %s)",
+		       pod->vm->start_timeout_ms / 1000.0, boot_phase(pod));
 	pod_vm_lost(pod, why);
 }
 
