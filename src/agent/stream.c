@@ -52,7 +52,12 @@ static bool answer_reads(struct output *out)
 		got = sock_read(out->fd, chunk, out->reads[0].max);
 		if (got == -EAGAIN)
 			return out->is_last;
-		/* a terminal's end is EIO */
+		/*
+		 * A terminal's end is EIO, twice: the kernel (n_tty_read) looks for data first and
+		 * for the other side's end then, and what was written between the two is there.
+		 */
+		if (got == -EIO)
+			got = sock_read(out->fd, chunk, out->reads[0].max);
 		if (got <= 0)
 			return true;
 		answer_read(out, (struct bytes){ chunk, (size_t)got }, false);

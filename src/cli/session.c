@@ -253,7 +253,7 @@ static void on_over(void *data, struct pump *pump)
 	/* who read our output has gone, and a program in a pipe ends then */
 	if (pump->broken == -EPIPE && pump != session->pump_in)
 		session->interrupted = SIGPIPE;
-	else if (pump != session->pump_in)
+	else if (pump->broken < 0 && pump != session->pump_in)
 		session->out_num = pump->broken;
 }
 

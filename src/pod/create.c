@@ -4,7 +4,8 @@
  *
  *	prepare  the child reads the image and, for the pod's first container, plans the VM
  *	boot     the pod's first container only
- *	attach   each layer that the VM does not have yet becomes a disk
+ *	attach   each layer that the VM does not have yet becomes a disk; while the guest boots,
+ *	         if it is the first container's
  *	agent    CreateContainer: verity, overlay, configuration
  *
  * A failure at any of them takes back what this container brought, and the pod's VM with it if
@@ -27,10 +28,11 @@ struct pod_creation {
 	struct pod_io io; /* strings are copies */
 	int fds[POD_MAX_LAYERS];
 	size_t fd_count;
-	unsigned int attaching;	      /* disks under way */
-	struct loop_source *deadline; /* for them */
+	unsigned int pending;	      /* the boot, the attaching, each disk under way */
+	struct loop_source *deadline; /* for the disks */
+	bool attached;
 	bool failed;
-	struct pod_result result; /* what to say once none is under way */
+	struct pod_result result; /* what to say once nothing is pending */
 	char *text;
 };
 
@@ -78,7 +80,6 @@ void pod_release_luns(struct pod_container *container)
 	container->lun_count = 0;
 }
 
-/* Ends the creation; once disks are under way, when the last of them is answered. */
 static void creation_end(struct pod_creation *creation)
 {
 	struct pod_container *container = creation->container;
@@ -110,7 +111,7 @@ void pod_creation_fail(struct pod_creation *creation, const struct pod_result *r
 		creation->result = *result;
 		creation->text = strdup(result->text ? result->text : "");
 	}
-	if (creation->attaching == 0)
+	if (creation->pending == 0)
 		creation_end(creation);
 }
 
@@ -178,26 +179,32 @@ static void attach_late(void *data)
 	pod_late(creation->container->pod, "give the layers to the VM", "disks");
 }
 
-static void lun_added(void *data, int num, const char *text)
+/* One of what was pending: with the last of them, the next step, or the end. */
+static void one_done(struct pod_creation *creation)
 {
-	struct pod_creation *creation = data;
-	struct err err = { 0 };
-
-	creation->attaching--;
-	if (num == -EPIPE && !creation->failed)
-		return; /* the VM's end follows, and says why */
-	if (num < 0 && !creation->failed) {
-		err_coded(&err, ERR_HOST, num, "give a layer to the VM: %s", text ? text : "");
-		fail(creation, &err);
-		return;
-	}
-	if (creation->attaching > 0)
+	if (--creation->pending > 0)
 		return;
 	creation->deadline = loop_source_free(creation->deadline);
 	if (creation->failed)
 		creation_end(creation);
 	else
 		ask_agent(creation);
+}
+
+static void lun_added(void *data, int num, const char *text)
+{
+	struct pod_creation *creation = data;
+	struct err err = { 0 };
+
+	if (num == -EPIPE && !creation->failed) {
+		creation->pending--;
+		return; /* the VM's end follows, and says why */
+	}
+	if (num < 0 && !creation->failed) {
+		err_coded(&err, ERR_HOST, num, "give a layer to the VM: %s", text ? text : "");
+		fail(creation, &err);
+	}
+	one_done(creation);
 }
 
 /* The disk that holds the layer, or a free number: *ret_new. -ENOSPC. */
@@ -244,35 +251,31 @@ static int attach_layer(struct pod_creation *creation, size_t layer, struct err 
 			free(steal_ptr(&pod->luns[lun].key));
 			return err_num(err, r, "give layer '%s' to the VM", key);
 		}
-		creation->attaching++;
+		creation->pending++;
 	}
 	pod->luns[lun].refs++;
 	container->luns[container->lun_count++] = lun;
 	return 0;
 }
 
-static void attach(struct pod_creation *creation)
+static void attach(void *data)
 {
+	struct pod_creation *creation = data;
 	struct pod *pod = creation->container->pod;
 	struct err err = { 0 };
 	int r;
 
-	for (size_t i = 0; i < creation->container->prepared->n_layers; i++) {
-		if (attach_layer(creation, i, &err) < 0) {
-			fail(creation, &err);
-			return;
-		}
-	}
-	if (creation->attaching == 0) {
-		ask_agent(creation);
-		return;
-	}
+	creation->attached = true;
+	creation->pending++;
 	r = loop_timer(pod->opts.loop, pod->vm->start_timeout_ms, attach_late, creation,
 		       &creation->deadline);
-	if (r < 0) {
+	if (r < 0)
 		err_num(&err, r, "set the deadline");
+	for (size_t i = 0; r >= 0 && i < creation->container->prepared->n_layers; i++)
+		r = attach_layer(creation, i, &err);
+	if (r < 0)
 		fail(creation, &err);
-	}
+	one_done(creation);
 }
 
 static void booted(void *data, const struct pod_result *result)
@@ -281,8 +284,9 @@ static void booted(void *data, const struct pod_result *result)
 
 	if (result->num < 0)
 		pod_creation_fail(creation, result);
-	else
+	else if (!creation->attached)
 		attach(creation);
+	one_done(creation);
 }
 
 static int failure_err(const Casemate__Failure *failure, struct err *err)
@@ -348,8 +352,9 @@ static void prepared(void *data, Casemate__PrepareResult *take_result_, const in
 		fail(creation, &err);
 	} else if (pod->state == POD_NEW) {
 		pod->vm_owner = container->prepared;
-		pod_boot(pod, container->prepared->vm, fds + layers, fd_count - layers, booted,
-			 creation);
+		creation->pending = 1;
+		pod_boot(pod, container->prepared->vm, fds + layers, fd_count - layers,
+			 &(struct pod_boot_calls){ attach, booted, creation });
 	} else {
 		attach(creation);
 	}

@@ -109,6 +109,13 @@ struct pod_phase {
 	uint64_t us;
 };
 
+/* Both from a turn of the loop; at most one of either. */
+struct pod_boot_calls {
+	void (*ready)(void *data); /* QEMU takes disks; the guest is not up yet */
+	pod_done_fn *done;	   /* the agent is there, or the VM is gone */
+	void *data;
+};
+
 struct pod {
 	struct pod_opts opts;
 	char name[POD_ID_MAX + 1];
@@ -119,9 +126,8 @@ struct pod {
 	struct loop_source *losing; /* the port has closed: why is still to be seen */
 	struct loop_source *ending;
 	bool qemu_gone;
-	pod_done_fn *boot_done; /* of the one create that boots */
-	void *boot_data;
-	const void *first_owner; /* of the first container; NULL: detached, and started */
+	struct pod_boot_calls boot; /* of the one create that boots; empty once it is over */
+	const void *first_owner;    /* of the first container; NULL: detached, and started */
 	bool removable;
 	struct pod_container *containers;
 	size_t container_count;
@@ -158,8 +164,8 @@ int pod_prepare_start(struct loop *loop, const char *program,
 struct pod_prepare *pod_prepare_free(struct pod_prepare *prepare); /* kills the child */
 
 /* vm.c: fds[] in the order of vm->targets, the caller's still. */
-void pod_boot(struct pod *pod, Casemate__Vm *vm, const int *fds, size_t fd_count, pod_done_fn *done,
-	      void *data);
+void pod_boot(struct pod *pod, Casemate__Vm *vm, const int *fds, size_t fd_count,
+	      const struct pod_boot_calls *calls);
 void pod_vm_lost(struct pod *pod, const char *why);
 /* The deadline for step has passed: the VM is of no more use. */
 void pod_late(struct pod *pod, const char *step, const char *phase);

@@ -42,12 +42,12 @@ static void schedule_end(struct pod *pod)
 
 static void boot_over(struct pod *pod, const struct pod_result *result)
 {
-	pod_done_fn *done = pod->boot_done;
+	struct pod_boot_calls calls = pod->boot;
 
 	pod->deadline = loop_source_free(pod->deadline);
-	pod->boot_done = NULL;
-	if (done)
-		done(pod->boot_data, result);
+	pod->boot = (struct pod_boot_calls){ 0 };
+	if (calls.done)
+		calls.done(calls.data, result);
 }
 
 /* One line that says what ended the VM, and the last ones of its console under it. */
@@ -123,12 +123,19 @@ static void vm_exited(void *data, int status)
 	schedule_end(pod);
 }
 
+static void vm_ready(struct pod *pod)
+{
+	pod_phase(pod, "qemu");
+	if (pod->boot.ready)
+		pod->boot.ready(pod->boot.data);
+}
+
 static void vm_event(void *data, const struct vmm_event *event)
 {
 	struct pod *pod = data;
 
 	if (event->kind == VMM_READY)
-		pod_phase(pod, "qemu");
+		vm_ready(pod);
 	else if (event->kind == VMM_PORT_OPENED)
 		pod_phase(pod, "kernel");
 	else if (event->kind == VMM_PANICKED)
@@ -284,8 +291,8 @@ static int boot(struct pod *pod, const int *fds, size_t fd_count, struct err *er
 	return r < 0 ? err_num(err, r, "set the deadline") : 0;
 }
 
-void pod_boot(struct pod *pod, Casemate__Vm *vm, const int *fds, size_t fd_count, pod_done_fn *done,
-	      void *data)
+void pod_boot(struct pod *pod, Casemate__Vm *vm, const int *fds, size_t fd_count,
+	      const struct pod_boot_calls *calls)
 {
 	struct err err = { 0 };
 	int r;
@@ -294,22 +301,21 @@ void pod_boot(struct pod *pod, Casemate__Vm *vm, const int *fds, size_t fd_count
 	if (r < 0) {
 		err_set(&err, r, "start the VM of pod '%s': it has %s", pod->name,
 			r == -ESHUTDOWN ? "ended" : "been started before");
-		pod_done_err(done, data, &err);
+		pod_done_err(calls->done, calls->data, &err);
 		return;
 	}
 	pod->vm = vm;
-	pod->boot_done = done;
-	pod->boot_data = data;
+	pod->boot = *calls;
 	r = boot(pod, fds, fd_count, &err);
 	if (r >= 0)
 		return;
 	err_wrap(&err, r, "start the VM of pod '%s'", pod->name);
-	pod->boot_done = NULL;
+	pod->boot = (struct pod_boot_calls){ 0 };
 	(void)state_pod_next(pod->state, POD_GONE, &pod->state);
 	if (pod->vmm)
 		vmm_stop(pod->vmm);
 	schedule_end(pod);
-	pod_done_err(done, data, &err);
+	pod_done_err(calls->done, calls->data, &err);
 }
 
 void pod_end(struct pod *pod)

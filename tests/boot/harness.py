@@ -126,10 +126,12 @@ class Terminal:
     def _read(self, seconds):
         if not select.select([self.fd], [], [], seconds)[0]:
             return None
-        try:
-            return os.read(self.fd, 65536)
-        except OSError:
-            return b""
+        for _ in range(2):  # the first EIO may be from before the last that was written
+            try:
+                return os.read(self.fd, 65536)
+            except OSError:
+                pass
+        return b""
 
     def expect(self, pattern, seconds=60):
         """Reads until the pattern is there; gives the match and forgets all up to its end."""
