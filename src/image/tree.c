@@ -186,7 +186,7 @@ struct image_name *image_tree_find(const struct image_name *dir, const char *nam
 int image_tree_add(struct image_tree *tree, struct image_name *dir, const char *name,
 		   struct image_inode *inode, struct image_name **ret_name, struct err *err)
 {
-	struct image_name *made;
+	struct image_name *made = NULL;
 	void *at;
 	int r;
 
