@@ -159,8 +159,7 @@ static void write_config(const Agent__ContainerSpec *spec, const char *root, int
 	const struct config_container container = {
 		.id = "main",
 		.root = root,
-		.spec = spec,
-		.process = { .first = spec->process, .user = &user, .hostname = "bench" },
+		.process = { .spec = spec, .user = &user, .hostname = "bench" },
 	};
 	struct err err = { 0 };
 	size_t len;

@@ -26,8 +26,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		abort();
 	if (r < 0)
 		return 0;
-	config.spec = spec;
-	config.process.first = spec->process;
+	config.process.spec = spec;
 	if (config_create(&config, &text, &err) < 0)
 		abort();
 	free(text);

@@ -7,11 +7,7 @@
 #include <string.h>
 
 #include "base/buf.h"
-
-#define CAPABILITIES                                                                    \
-	"['CAP_CHOWN','CAP_DAC_OVERRIDE','CAP_FOWNER','CAP_FSETID','CAP_KILL',"         \
-	"'CAP_NET_BIND_SERVICE','CAP_SETFCAP','CAP_SETGID','CAP_SETPCAP','CAP_SETUID'," \
-	"'CAP_SYS_CHROOT']"
+#include "base/privilege.h"
 
 /* JSON with ' for ", which none of it needs otherwise. */
 static const char fixed_container[] =
@@ -36,26 +32,16 @@ static const char fixed_container[] =
 	"  'namespaces': [{'type':'pid'},{'type':'ipc'},{'type':'uts'},{'type':'mount'},"
 	"   {'type':'cgroup'},{'type':'network'}],"
 	"  'resources': {'devices':[{'allow':false,'access':'rwm'}]},"
-	"  'maskedPaths': ['/proc/acpi','/proc/kcore','/proc/keys','/proc/latency_stats',"
-	"   '/proc/timer_list','/proc/timer_stats','/proc/sched_debug','/proc/scsi',"
-	"   '/sys/firmware','/sys/fs/selinux','/sys/dev/block'],"
-	"  'readonlyPaths': ['/proc/asound','/proc/bus','/proc/fs','/proc/irq','/proc/sys',"
+	"  'maskedPaths': ['/proc/acpi','/proc/asound','/proc/interrupts','/proc/kcore','/proc/keys',"
+	"   '/proc/latency_stats','/proc/timer_list','/proc/timer_stats','/proc/sched_debug',"
+	"   '/proc/scsi','/sys/firmware','/sys/fs/selinux','/sys/dev/block',"
+	"   '/sys/devices/virtual/powercap'],"
+	"  'readonlyPaths': ['/proc/bus','/proc/fs','/proc/irq','/proc/sys',"
 	"   '/proc/sysrq-trigger']"
 	" }"
 	"}";
 
-static const char fixed_process[] =
-	"{"
-	" 'noNewPrivileges': false,"
-	" 'rlimits': [{'type':'RLIMIT_NOFILE','soft':1024,'hard':524288}]"
-	"}";
-
-static const char root_capabilities[] = "{'bounding':" CAPABILITIES ",'effective':" CAPABILITIES
-					",'permitted':" CAPABILITIES "}";
-
-/* What a set-uid program may still gain is the bounding set. */
-static const char user_capabilities[] = "{'bounding':" CAPABILITIES
-					",'effective':[],'permitted':[]}";
+enum { NOFILE_SOFT = 1024, NOFILE_HARD = 524288 }; /* unless the specification says */
 
 static const char *const default_env[] = {
 	"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -105,7 +91,7 @@ static int add_env(struct strv *env, const Agent__Process *process)
 
 static bool has_terminal(const struct config_process *p)
 {
-	return p->exec ? p->exec->terminal : p->first->terminal;
+	return p->exec ? p->exec->terminal : p->spec->process->terminal;
 }
 
 static int make_env(const struct config_process *p, struct strv *env)
@@ -121,7 +107,7 @@ static int make_env(const struct config_process *p, struct strv *env)
 	if (r == 0)
 		r = strv_addf(env, "HOME=%s", p->user->home);
 	if (r == 0)
-		r = add_env(env, p->first);
+		r = add_env(env, p->spec->process);
 	if (r == 0 && p->exec)
 		r = add_env(env, p->exec);
 	return r;
@@ -166,7 +152,7 @@ const char *config_cwd(const struct config_process *p)
 {
 	if (p->exec && p->exec->cwd[0])
 		return p->exec->cwd;
-	return p->first->cwd[0] ? p->first->cwd : "/";
+	return p->spec->process->cwd[0] ? p->spec->process->cwd : "/";
 }
 
 static int set_terminal(json_t *object, const struct config_process *p)
@@ -179,20 +165,92 @@ static int set_terminal(json_t *object, const struct config_process *p)
 				   json_pack("{s:i, s:i}", "width", p->width, "height", p->height));
 }
 
+/*
+ * The container's own user has what the specification says. Another one, in an exec, is root with
+ * all that the container may come to, or somebody with nothing but what set-uid programs give.
+ */
+static struct privilege_sets choose_capabilities(const struct config_process *p)
+{
+	const Agent__Capabilities *own = p->spec->capabilities;
+	bool is_other = p->exec && p->exec->user[0] &&
+			strcmp(p->exec->user, p->spec->process->user) != 0;
+	uint64_t bounding = own ? own->bounding : PRIVILEGE_DEFAULT;
+	uint64_t held = p->user->uid == 0 ? bounding : 0;
+
+	if (own && !is_other)
+		return (struct privilege_sets){ { own->bounding, own->effective, own->permitted,
+						  own->inheritable, own->ambient } };
+	return (struct privilege_sets){ { bounding, held, held, 0, 0 } };
+}
+
+static int set_capabilities(json_t *object, const struct config_process *p)
+{
+	const struct privilege_sets sets = choose_capabilities(p);
+	json_t *json = json_object();
+	int r = json ? 0 : -1;
+
+	for (unsigned set = 0; set < PRIVILEGE_SETS && r == 0; set++) {
+		json_t *names = json_array();
+
+		r = json_object_set_new(json, privilege_set_name(set), names);
+		for (unsigned i = 0; i < PRIVILEGE_CAPABILITIES && r == 0; i++)
+			if (sets.mask[set] >> i & 1)
+				r = json_array_append_new(
+					names, json_string(privilege_capability_name(i)));
+	}
+	if (r == 0)
+		return json_object_set_new(object, "capabilities", json);
+	json_decref(json);
+	return r;
+}
+
+/* print() has the last word about this one. */
+static json_t *limit_value(uint64_t value)
+{
+	return json_integer(value == PRIVILEGE_UNLIMITED ? INT64_MIN : (json_int_t)value);
+}
+
+static int add_limit(json_t *array, unsigned type, uint64_t soft, uint64_t hard)
+{
+	return json_array_append_new(
+		array, json_pack("{s:s, s:o, s:o}", "type", privilege_limit_name(type), "soft",
+				 limit_value(soft), "hard", limit_value(hard)));
+}
+
+static int set_limits(json_t *object, const Agent__ContainerSpec *spec)
+{
+	json_t *array = json_array();
+	bool has_nofile = false;
+	int r = array ? 0 : -1;
+
+	for (size_t i = 0; i < spec->n_rlimits && r == 0; i++) {
+		const Agent__Rlimit *limit = spec->rlimits[i];
+
+		has_nofile = has_nofile || limit->type == AGENT__RLIMIT_TYPE__NOFILE;
+		r = add_limit(array, limit->type, limit->soft, limit->hard);
+	}
+	if (r == 0 && !has_nofile)
+		r = add_limit(array, PRIVILEGE_NOFILE, NOFILE_SOFT, NOFILE_HARD);
+	if (r == 0)
+		return json_object_set_new(object, "rlimits", array);
+	json_decref(array);
+	return r;
+}
+
 static json_t *make_process(const struct config_process *p)
 {
-	const Agent__Process *own = p->exec ? p->exec : p->first;
+	const Agent__Process *own = p->exec ? p->exec : p->spec->process;
 	CLEANUP(strv_done) struct strv env = { 0 };
-	json_t *json = load_fixed(fixed_process);
+	json_t *json = json_object();
 
 	if (json && make_env(p, &env) == 0 &&
 	    set_strings(json, "args", own->args, own->n_args) == 0 &&
 	    set_strings(json, "env", env.at, env.len) == 0 &&
 	    json_object_set_new(json, "cwd", json_string(config_cwd(p))) == 0 &&
 	    set_terminal(json, p) == 0 && set_user(json, p->user) == 0 &&
-	    json_object_set_new(json, "capabilities",
-				load_fixed(p->user->uid == 0 ? root_capabilities
-							     : user_capabilities)) == 0)
+	    json_object_set_new(json, "noNewPrivileges",
+				json_boolean(p->spec->no_new_privileges)) == 0 &&
+	    set_capabilities(json, p) == 0 && set_limits(json, p->spec) == 0)
 		return json;
 	json_decref(json);
 	return NULL;
@@ -239,14 +297,29 @@ static json_t *make_container(const struct config_container *c)
 	    json_object_set_new(json, "hostname", json_string(c->process.hostname)) == 0 &&
 	    json_object_set_new(json, "root",
 				json_pack("{s:s, s:b}", "path", c->root, "readonly",
-					  c->spec->read_only)) == 0 &&
+					  c->process.spec->read_only)) == 0 &&
 	    json_object_set_new(json_object_get(json, "linux"), "cgroupsPath",
 				json_sprintf(CONFIG_CGROUP "/%s", c->id)) == 0 &&
-	    set_writable(json_object_get(json, "mounts"), c->spec->read_only) == 0 &&
-	    set_resources(json, c->spec->resources) == 0)
+	    set_writable(json_object_get(json, "mounts"), c->process.spec->read_only) == 0 &&
+	    set_resources(json, c->process.spec->resources) == 0)
 		return json;
 	json_decref(json);
 	return NULL;
+}
+
+/*
+ * jansson's integers end at 2^63-1. The number that stands for "unlimited" has as many digits, and
+ * in a string the second quote of what is sought would have a backslash before it.
+ */
+static void write_unlimited(char *text)
+{
+	static const char *const sought[] = { "\"soft\":-9223372036854775808",
+					      "\"hard\":-9223372036854775808" };
+	static const char unlimited[] = "18446744073709551615";
+
+	for (size_t i = 0; i < ARRAY_SIZE(sought); i++)
+		for (char *at = text; (at = strstr(at, sought[i]));)
+			memcpy(at + strlen("\"soft\":"), unlimited, sizeof(unlimited) - 1);
 }
 
 static int print(json_t *json, char **ret_text, struct err *err)
@@ -258,6 +331,7 @@ static int print(json_t *json, char **ret_text, struct err *err)
 		return err_set(err, -EINVAL,
 			       "make crun's configuration: a string is not UTF-8, or "
 			       "there is no memory left");
+	write_unlimited(text);
 	*ret_text = text;
 	return 0;
 }

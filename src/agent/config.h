@@ -4,10 +4,15 @@
  *
  * The rules are those of podman's defaults where a VM does not change the reason for them:
  * namespaces of its own for process IDs, IPC, host name, mounts, cgroup and network (loopback
- * only), eleven capabilities for user 0 and none in effect for others, the usual paths of /proc
- * and /sys masked or read-only, no device but the standard ones; a read-only root leaves /run, /tmp
- * and /var/tmp to write to. There is no seccomp filter: the
- * kernel behind these system calls is the pod's own.
+ * only), the usual paths of /proc and /sys masked or read-only, no device but the standard ones; a
+ * read-only root leaves /run, /tmp and /var/tmp to write to. There is no seccomp filter: the kernel
+ * behind these system calls is the pod's own.
+ *
+ * Capabilities are the specification's, for the container's process and for an exec that names no
+ * other user. An exec as another user gets all of the bounding set as root, and else nothing in
+ * effect. A specification without any means podman's: eleven for user 0, none in effect for
+ * others. no_new_privileges and limits are those of the specification for every process, but that
+ * without RLIMIT_NOFILE it is 1024, and 524288 at most.
  *
  * Environment, later ones winning: PATH, TERM with a terminal, HOSTNAME, HOME, then what the
  * container's specification says, then what the exec request says.
@@ -24,8 +29,8 @@
 #define CONFIG_CGROUP "/casemate" /* of all containers */
 
 struct config_process {
-	const Agent__Process *first; /* the container's own */
-	const Agent__Process *exec;  /* NULL: this is the container's own */
+	const Agent__ContainerSpec *spec;
+	const Agent__Process *exec; /* NULL: this is the container's own */
 	const struct user *user;
 	const char *hostname;
 	uint16_t width; /* of the terminal; 0: not known */
@@ -35,7 +40,6 @@ struct config_process {
 struct config_container {
 	const char *id;
 	const char *root; /* path of the root file system in the guest */
-	const Agent__ContainerSpec *spec;
 	struct config_process process;
 };
 

@@ -144,7 +144,7 @@ static void write_names(const struct container *c)
 
 static int make_root(struct container *c, const dev_t *devices, struct err *err)
 {
-	const struct config_process first = { .first = c->spec->process };
+	const struct config_process first = { .spec = c->spec };
 	int r;
 
 	if (mkdirat(c->table->run_fd, c->id, 0700) < 0)

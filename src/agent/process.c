@@ -306,9 +306,8 @@ static int write_config(const struct process *p, struct err *err)
 	const struct container *c = p->container;
 	struct config_container config = {
 		.id = c->id,
-		.spec = c->spec,
 		.process = {
-			.first = c->spec->process,
+			.spec = c->spec,
 			.exec = p->request ? p->request->process : NULL,
 			.user = &p->user,
 			.hostname = c->hostname,

@@ -143,6 +143,58 @@ static int check_rest(const Agent__ContainerSpec *spec, struct err *err)
 	return 0;
 }
 
+static int check_capabilities(const Agent__Capabilities *c, struct err *err)
+{
+	struct privilege_sets sets;
+
+	if (!c)
+		return 0;
+	if (c->base.n_unknown_fields > 0)
+		return err_set(err, -EBADMSG,
+			       "specification: capabilities: a field that is not known");
+	sets = (struct privilege_sets){ { c->bounding, c->effective, c->permitted, c->inheritable,
+					  c->ambient } };
+	if (!privilege_sets_are_possible(&sets))
+		return err_set(err, -EINVAL,
+			       "specification: capabilities: one that is not known, or in a set "
+			       "but not in the one around it");
+	return 0;
+}
+
+static bool is_limit_value(uint64_t value)
+{
+	return value <= INT64_MAX || value == PRIVILEGE_UNLIMITED;
+}
+
+/* In their one order, so that none is there twice. */
+static int check_rlimits(const Agent__ContainerSpec *spec, struct err *err)
+{
+	int before = -1;
+
+	for (size_t i = 0; i < spec->n_rlimits; i++) {
+		const Agent__Rlimit *limit = spec->rlimits[i];
+
+		if (limit->base.n_unknown_fields > 0)
+			return err_set(err, -EBADMSG,
+				       "specification: rlimit %zu: a field that is not known", i);
+		if ((int)limit->type <= before || (int)limit->type >= PRIVILEGE_LIMITS)
+			return err_set(err, -EINVAL,
+				       "specification: rlimit %zu: not known, or out of order", i);
+		before = (int)limit->type;
+		if (limit->soft > limit->hard || !is_limit_value(limit->soft) ||
+		    !is_limit_value(limit->hard))
+			return err_set(err, -EINVAL,
+				       "specification: rlimit %zu: not a soft limit up to a hard "
+				       "one",
+				       i);
+		if (limit->type == AGENT__RLIMIT_TYPE__NOFILE && limit->hard > SPEC_NOFILE_MAX)
+			return err_set(err, -E2BIG,
+				       "specification: rlimit %zu: more than %d descriptors", i,
+				       SPEC_NOFILE_MAX);
+	}
+	return 0;
+}
+
 /* What was unpacked, packed again, has to be what came. */
 static int check_one_to_one(const Agent__ContainerSpec *spec, struct bytes text, struct err *err)
 {
@@ -173,6 +225,10 @@ static int check_all(const Agent__ContainerSpec *spec, struct bytes text, struct
 		r = check_layers(spec, err);
 	if (r == 0)
 		r = check_rest(spec, err);
+	if (r == 0)
+		r = check_capabilities(spec->capabilities, err);
+	if (r == 0)
+		r = check_rlimits(spec, err);
 	return r < 0 ? r : check_one_to_one(spec, text, err);
 }
 

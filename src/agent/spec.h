@@ -13,6 +13,7 @@
 
 #include "base/bytes.h"
 #include "base/err.h"
+#include "base/privilege.h"
 #include "wire/proto/agent.pb-c.h"
 
 enum {
@@ -26,6 +27,7 @@ enum {
 	SPEC_ID_MAX = 64,
 	SPEC_CPU_MILLI_MAX = 1024 * 1000,
 	SPEC_CPU_MILLI_MIN = 10, /* a millisecond of each hundred, the kernel's least */
+	SPEC_NOFILE_MAX = PRIVILEGE_NOFILE_MAX,
 };
 #define SPEC_BLOCKS_MAX (UINT64_C(1) << 40) /* of 4096 bytes */
 

@@ -204,13 +204,54 @@ static int check_hostname(const char *name, struct err *err)
 	return 0;
 }
 
+/*
+ * For another user than the bundle's, what it says to be in effect was not meant: root gets what
+ * the container may come to, and from others the kernel takes it when the command begins.
+ */
+static int fill_privileges(struct prepare *prepare, const struct oci_bundle *bundle,
+			   Agent__ContainerSpec *spec, struct err *err)
+{
+	const char *user = prepare->request->request->user;
+	const uint64_t *mask = bundle->capabilities.mask;
+	bool is_other = user[0] && strcmp(user, bundle->process.user) != 0;
+	Agent__Capabilities *sets = spec->capabilities =
+		arena_alloc(&prepare->arena, sizeof(*spec->capabilities));
+
+	spec->rlimits = arena_array(&prepare->arena, PRIVILEGE_LIMITS, sizeof(*spec->rlimits));
+	if (!sets || !spec->rlimits)
+		return err_num(err, -ENOMEM, "prepare the container");
+	agent__capabilities__init(sets);
+	sets->bounding = mask[PRIVILEGE_BOUNDING];
+	sets->effective = mask[is_other ? PRIVILEGE_BOUNDING : PRIVILEGE_EFFECTIVE];
+	sets->permitted = mask[is_other ? PRIVILEGE_BOUNDING : PRIVILEGE_PERMITTED];
+	sets->inheritable = is_other ? 0 : mask[PRIVILEGE_INHERITABLE];
+	sets->ambient = is_other ? 0 : mask[PRIVILEGE_AMBIENT];
+	spec->no_new_privileges = bundle->no_new_privileges;
+	for (unsigned i = 0; i < PRIVILEGE_LIMITS; i++) {
+		Agent__Rlimit *limit;
+
+		if (!bundle->limits[i].is_set)
+			continue;
+		limit = arena_alloc(&prepare->arena, sizeof(*limit));
+		if (!limit)
+			return err_num(err, -ENOMEM, "prepare the container");
+		agent__rlimit__init(limit);
+		limit->type = (Agent__RlimitType)i;
+		limit->soft = bundle->limits[i].soft;
+		limit->hard = bundle->limits[i].hard;
+		spec->rlimits[spec->n_rlimits++] = limit;
+	}
+	return 0;
+}
+
 /* What the bundle says holds where the command line says nothing. */
-static int fill_spec(const struct prepare *prepare, const struct oci_bundle *bundle,
+static int fill_spec(struct prepare *prepare, const struct oci_bundle *bundle,
 		     Agent__ContainerSpec *spec, struct err *err)
 {
 	const Casemate__Request *request = prepare->request->request;
 	const struct config *config = &prepare->config;
 	Agent__Resources *resources = spec->resources;
+	int r;
 
 	spec->hostname = request->hostname;
 	spec->read_only = request->read_only;
@@ -225,6 +266,9 @@ static int fill_spec(const struct prepare *prepare, const struct oci_bundle *bun
 			resources->memory_bytes = bundle->memory_bytes;
 		spec->read_only = spec->read_only || bundle->read_only;
 		resources->pids = bundle->pids;
+		r = fill_privileges(prepare, bundle, spec, err);
+		if (r < 0)
+			return r;
 	}
 	/* never without one: what the guest itself needs comes on top of it */
 	if (!resources->memory_bytes)

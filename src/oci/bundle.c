@@ -10,11 +10,13 @@
 
 #include "base/macro.h"
 #include "oci/json.h"
+#include "oci/privilege_priv.h"
 
 struct reader {
 	struct arena *arena;
 	struct oci_bundle *bundle;
 	uint64_t quota, period;
+	bool has_user_namespace;
 	struct err *err;
 };
 
@@ -221,49 +223,19 @@ static int read_user(struct reader *reader, const struct oci_json *at)
 	return reader->bundle->process.user ? 0 : err_num(reader->err, -ENOMEM, "read a bundle");
 }
 
-static int check_capability_list(struct reader *reader, const struct oci_json *at)
+static int read_capabilities(struct reader *reader, const struct oci_json *at)
 {
-	static const char *const allowed[] = {
-		"CAP_AUDIT_WRITE",
-		"CAP_CHOWN",
-		"CAP_DAC_OVERRIDE",
-		"CAP_FOWNER",
-		"CAP_FSETID",
-		"CAP_KILL",
-		"CAP_NET_BIND_SERVICE",
-		"CAP_SETFCAP",
-		"CAP_SETGID",
-		"CAP_SETPCAP",
-		"CAP_SETUID",
-		"CAP_SYS_CHROOT",
-		NULL,
-	};
-
-	return check_strings(reader, at, allowed, "is not a capability containers here get");
+	return oci_privilege_read_capabilities(at, &reader->bundle->capabilities, reader->err);
 }
 
-static int check_capabilities(struct reader *reader, const struct oci_json *at)
+static int read_rlimit(struct reader *reader, const struct oci_json *at)
 {
-	static const struct rule rules[] = {
-		RULE("bounding", check_capability_list),
-		RULE("effective", check_capability_list),
-		RULE("inheritable", check_capability_list),
-		RULE("permitted", check_capability_list),
-		RULE("ambient", check_capability_list),
-	};
-
-	return read_object(reader, at, rules, ARRAY_SIZE(rules));
+	return oci_privilege_read_limit(at, reader->bundle->limits, reader->err);
 }
 
-static int check_rlimit(struct reader *reader, const struct oci_json *at)
+static int read_no_new_privileges(struct reader *reader, const struct oci_json *at)
 {
-	const char *type = json_string_value(oci_json_get(at, "type").value);
-	json_int_t hard = json_integer_value(oci_json_get(at, "hard").value);
-	json_int_t soft = json_integer_value(oci_json_get(at, "soft").value);
-
-	if (!type || strcmp(type, "RLIMIT_NOFILE") != 0 || hard != 1024 || soft != 1024)
-		return refuse(reader, at, "is a limit other than RLIMIT_NOFILE of 1024");
-	return 0;
+	return oci_json_bool(at, &reader->bundle->no_new_privileges, reader->err);
 }
 
 static int read_process(struct reader *reader, const struct oci_json *at)
@@ -275,9 +247,9 @@ static int read_process(struct reader *reader, const struct oci_json *at)
 		RULE("args", read_args),
 		RULE("env", read_env),
 		RULE("cwd", read_cwd),
-		RULE("capabilities", check_capabilities),
-		EACH("rlimits", check_rlimit),
-		RULE("noNewPrivileges", accept_bool),
+		RULE("capabilities", read_capabilities),
+		EACH("rlimits", read_rlimit),
+		RULE("noNewPrivileges", read_no_new_privileges),
 	};
 	struct oci_json args = oci_json_get(at, "args"), cwd = oci_json_get(at, "cwd");
 	int r;
@@ -378,7 +350,7 @@ static const char *const namespaces[] = {
 	"cgroup", "user",    NULL,		    /* may be */
 };
 
-enum { NAMESPACES_NEEDED = 5 };
+enum { NAMESPACES_NEEDED = 5, NAMESPACE_USER = 6 };
 
 static int check_namespaces(struct reader *reader, const struct oci_json *at)
 {
@@ -407,6 +379,7 @@ static int check_namespaces(struct reader *reader, const struct oci_json *at)
 					     "leaves out '%s': the host's can't be shared",
 					     namespaces[n]);
 	}
+	reader->has_user_namespace = seen[NAMESPACE_USER];
 	return 0;
 }
 
@@ -562,6 +535,25 @@ static int read_linux(struct reader *reader, const struct oci_json *at)
 	return check_namespaces(reader, &list);
 }
 
+/*
+ * In a user namespace a capability is one over that namespace only, and here there is none: what
+ * was meant for it must not become one over the guest.
+ */
+static int check_user_namespace(const struct reader *reader, const struct oci_json *doc)
+{
+	enum { AUDIT_WRITE = 29 };
+	static const uint64_t harmless = PRIVILEGE_DEFAULT | UINT64_C(1) << AUDIT_WRITE;
+	struct oci_json process = oci_json_get(doc, "process");
+	struct oci_json capabilities = oci_json_get(&process, "capabilities");
+
+	if (!reader->has_user_namespace ||
+	    !(reader->bundle->capabilities.mask[PRIVILEGE_BOUNDING] & ~harmless))
+		return 0;
+	return refuse(reader, &capabilities,
+		      "are more than containers get by default, and meant for a user namespace, "
+		      "which there is not yet");
+}
+
 int oci_bundle_parse(struct arena *arena, struct bytes text, const char *file,
 		     struct oci_bundle *ret_bundle, struct err *err)
 {
@@ -578,7 +570,9 @@ int oci_bundle_parse(struct arena *arena, struct bytes text, const char *file,
 	struct oci_json doc;
 	int r;
 
-	r = oci_json_load(text, file, &root, err);
+	r = oci_privilege_load_unlimited(arena, text, &text, err);
+	if (r == 0)
+		r = oci_json_load(text, file, &root, err);
 	if (r < 0)
 		return r;
 	doc = oci_json_root(root, file);
@@ -591,6 +585,9 @@ int oci_bundle_parse(struct arena *arena, struct bytes text, const char *file,
 		if (!oci_json_is_there(&item))
 			return oci_json_fail(&item, ERR_IMAGE, -EINVAL, err, "is missing");
 	}
+	r = check_user_namespace(&reader, &doc);
+	if (r < 0)
+		return r;
 	*ret_bundle = bundle;
 	return 0;
 }

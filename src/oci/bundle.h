@@ -5,16 +5,18 @@
  * A bundle says in detail how a container is to be set up on a host. Here it is set up in a
  * guest, by the agent's own fixed rules. So each entry is one of three:
  *
- * taken     process.args, env, cwd, terminal, user.uid, user.gid; root.path, root.readonly;
- *           hostname; linux.resources: memory.limit, cpu.quota with cpu.period, pids.limit.
+ * taken     process.args, env, cwd, terminal, user.uid, user.gid, capabilities, rlimits,
+ *           noNewPrivileges; root.path, root.readonly; hostname; linux.resources: memory.limit,
+ *           cpu.quota with cpu.period, pids.limit.
+ *           No capabilities asked for are none. permitted and inheritable have to be within
+ *           bounding, and effective within permitted; of ambient, what is not both permitted and
+ *           inheritable is left out: Linux would, and `runc spec` and `crun spec` write it.
  * accepted  what `crun spec` and `runc spec` write by default, and what changes nothing here:
  *           their seven mounts with options from those lists; their masked and read-only paths;
  *           the namespaces pid, network, ipc, uts, mount (each has to be there, without a path)
  *           and cgroup, and user with one ID mapped to 0; the deny-all device rule; umask 0022;
- *           process.consoleSize (the client's own counts); annotations.
- *           Capabilities out of podman's default set, and AUDIT_WRITE, which no container here
- *           gets; naming fewer takes none away. RLIMIT_NOFILE 1024, and noNewPrivileges either
- *           way: both are the agent's to say.
+ *           process.consoleSize (the client's own counts); annotations. With a user namespace,
+ *           which is not made, capabilities out of podman's default set and AUDIT_WRITE.
  * refused   everything else, known to the runtime-spec or not, by its JSON pointer: bind and other
  *           mounts, hooks, devices, seccomp, AppArmor and SELinux labels, additional groups,
  *           sysctl, a host's namespaces, other resources... Only an entry that is null, "", 0,
@@ -29,6 +31,7 @@
 #include "base/arena.h"
 #include "base/bytes.h"
 #include "base/err.h"
+#include "base/privilege.h"
 #include "oci/process.h"
 
 enum {
@@ -43,6 +46,9 @@ struct oci_bundle {
 	bool terminal;			 /* what the bundle says; `run` goes by its own flag */
 	const char *root_path; /* of the root file system; relative to the bundle's directory */
 	bool read_only;
+	struct privilege_sets capabilities; /* they are possible */
+	struct privilege_limit limits[PRIVILEGE_LIMITS];
+	bool no_new_privileges;
 	const char *hostname;  /* "": none */
 	uint32_t cpu_milli;    /* thousandths of a CPU, rounded up; 0: no limit */
 	uint64_t memory_bytes; /* 0: no limit */

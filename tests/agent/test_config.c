@@ -12,6 +12,7 @@
 
 #include "agent/config.h"
 #include "base/buf.h"
+#include "base/privilege.h"
 
 static uint32_t groups[] = { 50, 52 };
 static const struct user root = { 0, 0, NULL, 0, "/root" };
@@ -43,8 +44,7 @@ static json_t *make(const Agent__ContainerSpec *spec, const struct user *user)
 	const struct config_container c = {
 		.id = "main",
 		.root = "/run/x/rootfs",
-		.spec = spec,
-		.process = { .first = spec->process, .user = user, .hostname = "pod" },
+		.process = { .spec = spec, .user = user, .hostname = "pod" },
 	};
 	char *text;
 
@@ -111,27 +111,196 @@ static void a_plain_container_is_podmans(void **state)
 	json_decref(json);
 }
 
-static void only_root_has_capabilities(void **state)
+/* The names, to a mask again. */
+static uint64_t mask_at(const json_t *process, const char *set)
 {
-	static const char *const kinds[] = { "effective", "permitted" };
+	const json_t *names = at(at(process, "capabilities"), set), *name;
+	uint64_t mask = 0;
+	size_t i;
+
+	assert_true(json_is_array(names));
+	json_array_foreach(names, i, name) {
+		int number = privilege_capability_number(json_string_value(name));
+
+		assert_true(number >= 0);
+		mask |= UINT64_C(1) << number;
+	}
+	return mask;
+}
+
+static void assert_sets(const json_t *process, uint64_t bounding, uint64_t effective,
+			uint64_t permitted, uint64_t inheritable, uint64_t ambient)
+{
+	assert_true(mask_at(process, "bounding") == bounding);
+	assert_true(mask_at(process, "effective") == effective);
+	assert_true(mask_at(process, "permitted") == permitted);
+	assert_true(mask_at(process, "inheritable") == inheritable);
+	assert_true(mask_at(process, "ambient") == ambient);
+}
+
+static void only_root_has_capabilities_by_default(void **state)
+{
 	Agent__ContainerSpec spec = AGENT__CONTAINER_SPEC__INIT;
 	Agent__Process p = process();
-	const json_t *capabilities;
 	json_t *json;
 
 	(void)state;
 	spec.process = &p;
 	for (int is_root = 0; is_root < 2; is_root++) {
+		uint64_t held = is_root ? PRIVILEGE_DEFAULT : 0;
+
 		json = make(&spec, is_root ? &root : &web);
-		capabilities = at(json, "process/capabilities");
-		assert_int_equal(json_array_size(at(capabilities, "bounding")), 11);
-		assert_null(at(capabilities, "inheritable"));
-		assert_null(at(capabilities, "ambient"));
-		for (size_t i = 0; i < 2; i++)
-			assert_int_equal(json_array_size(at(capabilities, kinds[i])),
-					 is_root ? 11 : 0);
+		assert_sets(at(json, "process"), PRIVILEGE_DEFAULT, held, held, 0, 0);
+		assert_true(json_is_false(at(json, "process/noNewPrivileges")));
 		json_decref(json);
 	}
+}
+
+static json_t *make_exec(const Agent__ContainerSpec *spec, const char *name,
+			 const struct user *user)
+{
+	Agent__Process exec = process();
+	const struct config_process p = {
+		.spec = spec, .exec = &exec, .user = user, .hostname = "pod"
+	};
+	char *text;
+
+	memcpy(&exec.user, &name, sizeof(name));
+	assert_int_equal(config_exec(&p, &text, NULL), 0);
+	return parse(text);
+}
+
+static void the_capabilities_specified_are_those_given(void **state)
+{
+	Agent__ContainerSpec spec = AGENT__CONTAINER_SPEC__INIT;
+	Agent__Capabilities none = AGENT__CAPABILITIES__INIT, some = none;
+	Agent__Process p = process();
+	json_t *json;
+
+	(void)state;
+	some.bounding = UINT64_C(1) << 40 | 0x27;
+	some.effective = 1;
+	some.permitted = 3;
+	some.inheritable = 6;
+	some.ambient = 2;
+	spec.process = &p;
+	spec.capabilities = &some;
+	for (int is_root = 0; is_root < 2; is_root++) {
+		json = make(&spec, is_root ? &root : &web);
+		assert_sets(at(json, "process"), some.bounding, 1, 3, 6, 2);
+		json_decref(json);
+	}
+	spec.capabilities = &none;
+	json = make(&spec, &root);
+	assert_sets(at(json, "process"), 0, 0, 0, 0, 0);
+	json_decref(json);
+}
+
+static void an_exec_has_what_the_container_may_have(void **state)
+{
+	Agent__ContainerSpec spec = AGENT__CONTAINER_SPEC__INIT;
+	Agent__Capabilities some = AGENT__CAPABILITIES__INIT;
+	Agent__Process p = process();
+	json_t *json;
+
+	(void)state;
+	some.bounding = some.inheritable = 7;
+	some.permitted = 3;
+	some.effective = some.ambient = 1;
+	p.user = (char *)"33:44";
+	spec.process = &p;
+	spec.capabilities = &some;
+	spec.no_new_privileges = true;
+	json = make_exec(&spec, "", &web);
+	assert_sets(json, 7, 1, 3, 7, 1);
+	assert_true(json_is_true(at(json, "noNewPrivileges")));
+	json_decref(json);
+	json = make_exec(&spec, "33:44", &web);
+	assert_sets(json, 7, 1, 3, 7, 1);
+	json_decref(json);
+	json = make_exec(&spec, "root", &root);
+	assert_sets(json, 7, 7, 7, 0, 0);
+	assert_true(json_is_true(at(json, "noNewPrivileges")));
+	json_decref(json);
+	json = make_exec(&spec, "www", &web);
+	assert_sets(json, 7, 0, 0, 0, 0);
+	json_decref(json);
+	spec.capabilities = NULL;
+	json = make_exec(&spec, "", &web);
+	assert_sets(json, PRIVILEGE_DEFAULT, 0, 0, 0, 0);
+	json_decref(json);
+	json = make_exec(&spec, "0", &root);
+	assert_sets(json, PRIVILEGE_DEFAULT, PRIVILEGE_DEFAULT, PRIVILEGE_DEFAULT, 0, 0);
+	json_decref(json);
+}
+
+static void assert_limit(const json_t *array, size_t i, const char *type, json_int_t soft,
+			 json_int_t hard)
+{
+	const json_t *limit = json_array_get(array, i);
+
+	assert_string_equal(json_string_value(at(limit, "type")), type);
+	assert_true(json_integer_value(at(limit, "soft")) == soft);
+	assert_true(json_integer_value(at(limit, "hard")) == hard);
+}
+
+static void limits_of_a_process_are_the_specifications(void **state)
+{
+	Agent__ContainerSpec spec = AGENT__CONTAINER_SPEC__INIT;
+	Agent__Rlimit cpu = AGENT__RLIMIT__INIT, nofile = cpu;
+	Agent__Rlimit *limits[] = { &cpu, &nofile };
+	Agent__Process p = process();
+	json_t *json;
+
+	(void)state;
+	spec.process = &p;
+	json = make(&spec, &root);
+	assert_int_equal(json_array_size(at(json, "process/rlimits")), 1);
+	assert_limit(at(json, "process/rlimits"), 0, "RLIMIT_NOFILE", 1024, 524288);
+	json_decref(json);
+
+	cpu.hard = INT64_MAX;
+	nofile.type = AGENT__RLIMIT_TYPE__NOFILE;
+	nofile.soft = nofile.hard = 64;
+	spec.rlimits = limits;
+	spec.n_rlimits = 1;
+	json = make(&spec, &root);
+	assert_int_equal(json_array_size(at(json, "process/rlimits")), 2);
+	assert_limit(at(json, "process/rlimits"), 0, "RLIMIT_CPU", 0, INT64_MAX);
+	assert_limit(at(json, "process/rlimits"), 1, "RLIMIT_NOFILE", 1024, 524288);
+	json_decref(json);
+
+	spec.n_rlimits = 2;
+	json = make_exec(&spec, "www", &web);
+	assert_int_equal(json_array_size(at(json, "rlimits")), 2);
+	assert_limit(at(json, "rlimits"), 1, "RLIMIT_NOFILE", 64, 64);
+	json_decref(json);
+}
+
+/* jansson can't read such numbers, so this one reads the text. */
+static void unlimited_is_written_out(void **state)
+{
+	static char *tricky[] = { (char *)"\"soft\":-9223372036854775808" };
+	Agent__ContainerSpec spec = AGENT__CONTAINER_SPEC__INIT;
+	Agent__Rlimit core = AGENT__RLIMIT__INIT;
+	Agent__Rlimit *limits[] = { &core };
+	Agent__Process p = process();
+	const struct config_process c = { .spec = &spec, .user = &root, .hostname = "pod" };
+	char *text;
+
+	(void)state;
+	p.args = tricky;
+	p.n_args = 1;
+	core.type = AGENT__RLIMIT_TYPE__CORE;
+	core.soft = core.hard = UINT64_MAX;
+	spec.process = &p;
+	spec.rlimits = limits;
+	spec.n_rlimits = 1;
+	assert_int_equal(config_exec(&c, &text, NULL), 0);
+	assert_non_null(strstr(text, "\"soft\":18446744073709551615,"));
+	assert_non_null(strstr(text, "\"hard\":18446744073709551615}"));
+	assert_non_null(strstr(text, "\"\\\"soft\\\":-9223372036854775808\""));
+	free(text);
 }
 
 static void the_user_is_the_one_resolved(void **state)
@@ -157,7 +326,7 @@ static void the_last_variable_of_a_name_wins(void **state)
 	Agent__ContainerSpec spec = AGENT__CONTAINER_SPEC__INIT;
 	Agent__Process first = process(), exec = process();
 	const struct config_process p = {
-		.first = &first,
+		.spec = &spec,
 		.exec = &exec,
 		.user = &web,
 		.hostname = "pod",
@@ -185,15 +354,17 @@ static void the_last_variable_of_a_name_wins(void **state)
 
 static void an_exec_begins_where_the_container_does(void **state)
 {
+	Agent__ContainerSpec spec = AGENT__CONTAINER_SPEC__INIT;
 	Agent__Process first = process(), exec = process();
 	const struct config_process p = {
-		.first = &first,
+		.spec = &spec,
 		.exec = &exec,
 		.user = &root,
 		.hostname = "pod",
 	};
 
 	(void)state;
+	spec.process = &first;
 	assert_string_equal(config_cwd(&p), "/");
 	first.cwd = (char *)"/srv";
 	assert_string_equal(config_cwd(&p), "/srv");
@@ -209,8 +380,7 @@ static void limits_and_terminal_are_passed_on(void **state)
 	struct config_container c = {
 		.id = "main",
 		.root = "/",
-		.spec = &spec,
-		.process = { .first = &p,
+		.process = { .spec = &spec,
 			     .user = &root,
 			     .hostname = "h",
 			     .width = 80,
@@ -246,11 +416,13 @@ static void limits_and_terminal_are_passed_on(void **state)
 static void what_json_cannot_say_is_refused(void **state)
 {
 	static char *bad[] = { (char *)"\xff" };
+	Agent__ContainerSpec spec = AGENT__CONTAINER_SPEC__INIT;
 	Agent__Process first = process();
-	const struct config_process p = { .first = &first, .user = &root, .hostname = "pod" };
+	const struct config_process p = { .spec = &spec, .user = &root, .hostname = "pod" };
 	char *text;
 
 	(void)state;
+	spec.process = &first;
 	first.args = bad;
 	first.n_args = 1;
 	assert_int_equal(config_exec(&p, &text, NULL), -EINVAL);
@@ -260,7 +432,11 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_plain_container_is_podmans),
-		cmocka_unit_test(only_root_has_capabilities),
+		cmocka_unit_test(only_root_has_capabilities_by_default),
+		cmocka_unit_test(the_capabilities_specified_are_those_given),
+		cmocka_unit_test(an_exec_has_what_the_container_may_have),
+		cmocka_unit_test(limits_of_a_process_are_the_specifications),
+		cmocka_unit_test(unlimited_is_written_out),
 		cmocka_unit_test(the_user_is_the_one_resolved),
 		cmocka_unit_test(the_last_variable_of_a_name_wins),
 		cmocka_unit_test(an_exec_begins_where_the_container_does),

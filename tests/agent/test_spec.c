@@ -21,6 +21,9 @@ static struct fixture {
 	Agent__Resources resources;
 	Agent__Layer layer;
 	Agent__Layer *layers[SPEC_LAYERS_MAX + 1];
+	Agent__Capabilities capabilities;
+	Agent__Rlimit rlimit[PRIVILEGE_LIMITS + 1];
+	Agent__Rlimit *rlimits[PRIVILEGE_LIMITS + 1];
 	char *args[MANY];
 	char *env[MANY];
 	uint8_t root[33];
@@ -37,6 +40,14 @@ static int set_up(void **state)
 	agent__process__init(&f.process);
 	agent__resources__init(&f.resources);
 	agent__layer__init(&f.layer);
+	agent__capabilities__init(&f.capabilities);
+	for (unsigned i = 0; i <= PRIVILEGE_LIMITS; i++) {
+		agent__rlimit__init(&f.rlimit[i]);
+		f.rlimit[i].type = (Agent__RlimitType)i;
+		f.rlimit[i].hard = i;
+		f.rlimits[i] = &f.rlimit[i];
+	}
+	f.spec.rlimits = f.rlimits;
 	f.layer.root.data = f.root;
 	f.layer.root.len = 32;
 	f.layer.data_blocks = f.layer.hash_start = 100;
@@ -100,10 +111,12 @@ static void takes_what_is_right(void **state)
 
 static void is_closed(void **state)
 {
-	/* fields 99 of the whole, a layer, the process, the resources; a field twice */
+	/* fields 99 of the whole and each message in it; a field twice; one cut off */
 	static const char *const more[] = {
-		"\x98\x06\x01",		"\x0a\x03\x98\x06\x01", "\x12\x03\x98\x06\x01",
-		"\x2a\x03\x98\x06\x01", "\x1a\x05pod-1",	"\x20",
+		"\x98\x06\x01",		"\x0a\x03\x98\x06\x01",
+		"\x12\x03\x98\x06\x01", "\x2a\x03\x98\x06\x01",
+		"\x32\x03\x98\x06\x01", "\x42\x03\x98\x06\x01",
+		"\x1a\x05pod-1",	"\x20",
 	};
 	CLEANUP(buf_done) struct buf text = { 0 };
 	size_t len;
@@ -269,6 +282,75 @@ static void text_is_utf8(void **state)
 	}
 }
 
+static void capabilities_are_possible_ones(void **state)
+{
+	Agent__Capabilities *c = &f.capabilities;
+
+	(void)state;
+	f.spec.capabilities = c;
+	assert_int_equal(check(), 0);
+	c->bounding = c->effective = c->permitted = c->inheritable = c->ambient = PRIVILEGE_ALL;
+	assert_int_equal(check(), 0);
+	c->bounding = PRIVILEGE_ALL + 1;
+	assert_int_equal(check(), -EINVAL);
+	c->bounding = PRIVILEGE_ALL | (PRIVILEGE_ALL + 1);
+	assert_int_equal(check(), -EINVAL);
+	c->bounding = PRIVILEGE_ALL - 1;
+	assert_int_equal(check(), -EINVAL);
+	c->permitted = c->inheritable = c->bounding;
+	assert_int_equal(check(), -EINVAL);
+	c->effective = c->bounding;
+	assert_int_equal(check(), -EINVAL);
+	c->ambient = 2;
+	assert_int_equal(check(), 0);
+	c->inheritable = 4;
+	assert_int_equal(check(), -EINVAL);
+}
+
+static void limits_are_known_and_in_order(void **state)
+{
+	(void)state;
+	f.spec.n_rlimits = PRIVILEGE_LIMITS;
+	assert_int_equal(check(), 0);
+	f.spec.n_rlimits = PRIVILEGE_LIMITS + 1;
+	assert_int_equal(check(), -EINVAL);
+	f.spec.n_rlimits = 2;
+	f.rlimits[1] = &f.rlimit[0];
+	assert_int_equal(check(), -EINVAL);
+	f.rlimits[0] = &f.rlimit[1];
+	assert_int_equal(check(), -EINVAL);
+	f.spec.n_rlimits = 1;
+	assert_int_equal(check(), 0);
+	f.rlimit[1].type = (Agent__RlimitType)-1;
+	assert_int_equal(check(), -EINVAL);
+}
+
+static void limits_have_values_that_can_be(void **state)
+{
+	Agent__Rlimit *limit = &f.rlimit[0];
+
+	(void)state;
+	f.spec.n_rlimits = 1;
+	limit->soft = limit->hard = INT64_MAX;
+	assert_int_equal(check(), 0);
+	limit->hard++;
+	assert_int_equal(check(), -EINVAL);
+	limit->hard = PRIVILEGE_UNLIMITED;
+	assert_int_equal(check(), 0);
+	limit->soft++;
+	assert_int_equal(check(), -EINVAL);
+	limit->soft = PRIVILEGE_UNLIMITED;
+	assert_int_equal(check(), 0);
+	limit->hard = 5;
+	limit->soft = 6;
+	assert_int_equal(check(), -EINVAL);
+	limit->type = AGENT__RLIMIT_TYPE__NOFILE;
+	limit->hard = SPEC_NOFILE_MAX;
+	assert_int_equal(check(), 0);
+	limit->hard = SPEC_NOFILE_MAX + 1;
+	assert_int_equal(check(), -E2BIG);
+}
+
 static void names_have_a_form(void **state)
 {
 	char longest[SPEC_ID_MAX + 2];
@@ -299,6 +381,9 @@ int main(void)
 		cmocka_unit_test_setup(layers_have_limits, set_up),
 		cmocka_unit_test_setup(the_rest_has_limits, set_up),
 		cmocka_unit_test_setup(text_is_utf8, set_up),
+		cmocka_unit_test_setup(capabilities_are_possible_ones, set_up),
+		cmocka_unit_test_setup(limits_are_known_and_in_order, set_up),
+		cmocka_unit_test_setup(limits_have_values_that_can_be, set_up),
 		cmocka_unit_test(names_have_a_form),
 	};
 

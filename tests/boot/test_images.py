@@ -268,6 +268,16 @@ if bench.needs_root("rootfs: by a user: the own uid becomes 0", "rootfs: device 
 
 # -- bundles
 
+STATUS = "grep -E '^(Cap|NoNew)' /proc/self/status"
+
+
+def status(sets, no_new_privileges):
+    """What STATUS shows: the inheritable, permitted, effective, bounding and ambient set."""
+    names = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
+    return [f"{name}:\t{mask:0>16}" for name, mask in zip(names, sets.split())] + \
+        [f"NoNewPrivs:\t{no_new_privileges}"]
+
+
 with bench.check("bundle: as `crun spec` makes it, its process, host name, read-only root", me):
     bundle = bench.folder("bundle")
     subprocess.run(["crun", "spec"], cwd=bundle, check=True)
@@ -276,7 +286,7 @@ with bench.check("bundle: as `crun spec` makes it, its process, host name, read-
         config = json.load(file)
     config["process"]["terminal"] = False
     config["process"]["args"] = ["/bin/sh", "-c", "hostname; touch /x; id -u; pwd; echo $V; "
-                                 "grep -E '^(CapEff|NoNew)' /proc/self/status; exit 6"]
+                                 f"{STATUS}; ulimit -n; ulimit -Hn; exit 6"]
     config["process"]["env"] += ["V=w"]
     config["process"]["cwd"] = "/srv"
     config["hostname"] = "of-bundle"
@@ -289,18 +299,64 @@ with bench.check("bundle: as `crun spec` makes it, its process, host name, read-
     result = bundle_run()
     equal(result.status, 6, str(result))
     equal(result.lines[:4], ["of-bundle", "0", "/srv", "w"], "output")
-    # a limit, said in casemate-run(1): podman's own set, whatever the bundle names
-    equal(int(result.lines[4].split()[1], 16), 0x800405fb, "capabilities")
+    # kill, net_bind_service and audit_write: ambient without inheritable comes to nothing
+    equal(result.lines[4:], [*status("0 20000420 20000420 20000420 0", 1), "1024", "1024"],
+          "privileges")
     contains(result.errors, "Read-only file system")
 
-with bench.check("bundle: what there is not yet is refused by name, not left out"):
+with bench.check("bundle: exec gets what the container may have, never more", me):
     keep = json.dumps(config)
+    config["process"]["args"] = ["/bin/sleep", "1000"]
+    bundle_run("-d", "--name", "modest").ok()
+    more = status("0 20000420 20000420 20000420 0", 1)
+    none = status("0 0 0 20000420 0", 1)
+    for user, wanted in ((), more), (("-u", "0"), more), (("-u", "app"), none):
+        result = me("exec", *user, "modest", "/bin/sh", "-c", STATUS + "; ulimit -Hn").ok()
+        equal(result.lines, [*wanted, "1024"], str(user))
+    me("delete", "--force", "modest").ok()
+
+with bench.check("bundle: no capabilities if it names none; limits as it says", me):
+    config = json.loads(keep)
+    process = config["process"]
+    del process["capabilities"]
+    process.update(noNewPrivileges=False, rlimits=[
+        {"type": "RLIMIT_CORE", "soft": 0, "hard": 4096},
+        {"type": "RLIMIT_NOFILE", "soft": 64, "hard": 1048576},
+        {"type": "RLIMIT_MEMLOCK", "soft": 65536, "hard": 2 ** 64 - 1},
+        {"type": "RLIMIT_STACK", "soft": 2 ** 64 - 1, "hard": 2 ** 64 - 1}])
+    process["args"] = ["/bin/sh", "-c", f"{STATUS}; ulimit -n; ulimit -Hn; ulimit -l; ulimit -Hl; "
+                                        "ulimit -s; ulimit -c; ulimit -Hc; wc -c </proc/interrupts"]
+    equal(bundle_run().ok().lines,
+          [*status("0 0 0 0 0", 0), "64", "1048576", "64", "unlimited", "unlimited", "0", "8", "0"],
+          "privileges")
+
+with bench.check("bundle: capabilities beyond podman's, ambient ones, and another user's", me):
+    config = json.loads(keep)
+    process = config["process"]
+    both = ["CAP_NET_BIND_SERVICE", "CAP_SYS_ADMIN"]
+    process.update(noNewPrivileges=False, user={"uid": 1000, "gid": 1000},
+                   args=["/bin/sh", "-c", STATUS], capabilities={
+                       "bounding": both, "permitted": both[:1], "effective": both[:1],
+                       "inheritable": both[:1], "ambient": both[:1]})
+    equal(bundle_run().ok().lines, status("400 400 400 200400 400", 0), "the bundle's user")
+    equal(bundle_run("-u", "0").ok().lines, status("0 200400 200400 200400 0", 0), "root")
+    equal(bundle_run("-u", "1001").ok().lines, status("0 0 0 200400 0", 0), "another")
+
+with bench.check("bundle: what there is not yet is refused by name, not left out"):
     for change, word in ((lambda: config["mounts"].append(
             {"destination": "/host", "type": "bind", "source": "/etc", "options": ["rbind"]}),
             "/mounts"),
             (lambda: config.update(hooks={"prestart": [{"path": "/bin/true"}]}), "hooks"),
             (lambda: config["linux"].setdefault("devices", []).append(
                 {"path": "/dev/sda", "type": "b", "major": 8, "minor": 0}), "devices"),
+            (lambda: config["linux"].update(seccomp={"defaultAction": "SCMP_ACT_ALLOW"}),
+             "seccomp"),
+            (lambda: config["process"].update(apparmorProfile="x"), "apparmorProfile"),
+            (lambda: config["process"].update(oomScoreAdj=500), "oomScoreAdj"),
+            (lambda: config["process"]["capabilities"].update(bounding=["CAP_NONE"]),
+             "/process/capabilities/bounding/0"),
+            (lambda: config["process"].update(rlimits=[
+                {"type": "RLIMIT_NOFILE", "soft": 1, "hard": 1048577}]), "/process/rlimits/0/hard"),
             (lambda: config["process"].update(cwd="relative"), "cwd"),
             (lambda: config["process"].update(args=[]), "args")):
         config = json.loads(keep)

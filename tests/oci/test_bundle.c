@@ -110,6 +110,17 @@ static void assert_wrong(const char *text, const char *words)
 	assert_refused(text, -EINVAL, ERR_IMAGE, words);
 }
 
+static void assert_sets(const struct oci_bundle *bundle, uint64_t bounding, uint64_t effective,
+			uint64_t permitted, uint64_t inheritable, uint64_t ambient)
+{
+	const uint64_t want[] = { bounding, effective, permitted, inheritable, ambient };
+
+	for (unsigned i = 0; i < PRIVILEGE_SETS; i++)
+		if (bundle->capabilities.mask[i] != want[i])
+			fail_msg("%s is %llx", privilege_set_name(i),
+				 (unsigned long long)bundle->capabilities.mask[i]);
+}
+
 static void takes_what_runtimes_write_by_default(void **state)
 {
 	struct oci_bundle bundle;
@@ -130,6 +141,13 @@ static void takes_what_runtimes_write_by_default(void **state)
 	assert_int_equal(bundle.cpu_milli, 0);
 	assert_int_equal(bundle.memory_bytes, 0);
 	assert_int_equal(bundle.pids, 0);
+	assert_true(bundle.no_new_privileges);
+	/* kill, net_bind_service, audit_write; ambient without inheritable comes to nothing */
+	assert_sets(&bundle, 0x20000420, 0x20000420, 0x20000420, 0, 0);
+	for (unsigned i = 0; i < PRIVILEGE_LIMITS; i++)
+		assert_true(bundle.limits[i].is_set == (i == PRIVILEGE_NOFILE));
+	assert_int_equal(bundle.limits[PRIVILEGE_NOFILE].soft, 1024);
+	assert_int_equal(bundle.limits[PRIVILEGE_NOFILE].hard, 1024);
 	/* `crun spec --rootless` */
 	(void)parse(WITH_LINUX("\"namespaces\":[" NEEDED_NS "," NS("user") "," NS(
 		"cgroup") "],"
@@ -187,15 +205,6 @@ static void refuses_by_pointer_what_is_not_there(void **state)
 	assert_unsupported(WITH_MORE_PROCESS("\"user\":{\"additionalGids\":[5]}"),
 			   "/process/user/additionalGids");
 	assert_unsupported(WITH_MORE_PROCESS("\"user\":{\"umask\":63}"), "/process/user/umask");
-	assert_unsupported(WITH_MORE_PROCESS("\"capabilities\":{\"bounding\":[\"CAP_KILL\","
-					     "\"CAP_SYS_ADMIN\"]}"),
-			   "/process/capabilities/bounding/1: 'CAP_SYS_ADMIN'");
-	assert_unsupported(WITH_MORE_PROCESS("\"rlimits\":[{\"type\":\"RLIMIT_CORE\","
-					     "\"hard\":1024,\"soft\":1024}]"),
-			   "/process/rlimits/0");
-	assert_unsupported(WITH_MORE_PROCESS("\"rlimits\":[{\"type\":\"RLIMIT_NOFILE\","
-					     "\"hard\":4096,\"soft\":1024}]"),
-			   "/process/rlimits/0");
 	assert_unsupported(WITH_MORE_LINUX("\"seccomp\":{\"defaultAction\":\"SCMP_ACT_ALLOW\"}"),
 			   "/linux/seccomp");
 	assert_unsupported(WITH_MORE_LINUX("\"devices\":[{\"path\":\"/dev/x\"}]"),
@@ -220,6 +229,154 @@ static void refuses_by_pointer_what_is_not_there(void **state)
 	assert_unsupported(WITH_RESOURCES("\"devices\":[{\"allow\":false,\"access\":\"rwm\","
 					  "\"type\":\"c\"}]"),
 			   "/linux/resources/devices/0/type");
+}
+
+/* clang-format off */
+#define WITH_CAPS(sets) WITH_MORE_PROCESS("\"capabilities\":{" sets "}")
+#define SET(name, list) "\"" name "\":[" list "]"
+#define WITH_LIMITS(limits) WITH_MORE_PROCESS("\"rlimits\":[" limits "]")
+#define LIMIT(type, soft, hard) \
+	"{\"type\":\"" type "\",\"soft\":" soft ",\"hard\":" hard "}"
+/* clang-format on */
+
+static void takes_the_capabilities_that_are_named_and_no_other(void **state)
+{
+	CLEANUP(buf_done) struct buf all = { 0 };
+	struct oci_bundle bundle;
+
+	(void)state;
+	bundle = parse(WITH_MORE_PROCESS("\"noNewPrivileges\":false"));
+	assert_sets(&bundle, 0, 0, 0, 0, 0);
+	assert_false(bundle.no_new_privileges);
+	bundle = parse(WITH_MORE_PROCESS("\"capabilities\":null"));
+	assert_sets(&bundle, 0, 0, 0, 0, 0);
+	bundle = parse(WITH_CAPS(""));
+	assert_sets(&bundle, 0, 0, 0, 0, 0);
+	/* the order of the sets, and a name twice, say nothing */
+	bundle = parse(WITH_CAPS(
+		SET("ambient", "\"CAP_CHOWN\",\"CAP_KILL\"") "," SET("effective", "\"CAP_CHOWN\"") "," SET(
+			"inheritable",
+			"\"CAP_KILL\"") "," SET("permitted",
+						"\"CAP_KILL\",\"CAP_CHOWN\"") "," SET("bounding",
+										      "\"CAP_KILL\",\"CAP_CHOWN\",\"CAP_KILL\",\"CAP_SYS_ADMIN\"")));
+	assert_sets(&bundle, 0x200021, 1, 0x21, 0x20, 0x20);
+	assert_int_equal(buf_addf(&all, "%s",
+				  "{\"ociVersion\":\"1.0.0\",\"root\":{\"path\":\"r\"},"
+				  "\"linux\":{\"namespaces\":[" NEEDED_NS "]},"
+				  "\"process\":{\"args\":[\"x\"],\"cwd\":\"/\","
+				  "\"capabilities\":{\"bounding\":[\"CAP_KILL\""),
+			 0);
+	for (unsigned i = 0; i < PRIVILEGE_CAPABILITIES; i++)
+		assert_int_equal(buf_addf(&all, ",\"%s\"", privilege_capability_name(i)), 0);
+	assert_int_equal(buf_addf(&all, "]}}}%c", 0), 0);
+	bundle = parse((char *)all.at);
+	assert_sets(&bundle, PRIVILEGE_ALL, 0, 0, 0, 0);
+}
+
+static void refuses_capabilities_that_cannot_be(void **state)
+{
+	(void)state;
+	assert_unsupported(WITH_CAPS(SET("bounding", "\"CAP_KILL\",\"CAP_NEWER\"")),
+			   "/process/capabilities/bounding/1: 'CAP_NEWER' is not a capability");
+	assert_unsupported(WITH_CAPS(SET("ambient", "\"kill\"")),
+			   "/process/capabilities/ambient/0: 'kill'");
+	assert_unsupported(WITH_CAPS(SET("permitted", "7")),
+			   "/process/capabilities/permitted/0: '?'");
+	assert_unsupported(WITH_CAPS(SET("future", "\"CAP_KILL\"")),
+			   "/process/capabilities/future: is not supported");
+	(void)parse(WITH_CAPS(SET("future", "")));
+	assert_wrong(WITH_CAPS(SET("permitted", "\"CAP_KILL\"")),
+		     "/process/capabilities/permitted/0: 'CAP_KILL' is not in");
+	assert_wrong(WITH_CAPS(SET("bounding", "\"CAP_KILL\"") "," SET(
+			     "inheritable", "\"CAP_KILL\",\"CAP_CHOWN\"")),
+		     "/process/capabilities/inheritable/1: 'CAP_CHOWN' is not in");
+	assert_wrong(
+		WITH_CAPS(SET("bounding", "\"CAP_KILL\"") "," SET("effective", "\"CAP_KILL\"")),
+		"/process/capabilities/effective/0: 'CAP_KILL' is not in");
+	assert_wrong(WITH_CAPS("\"bounding\":\"CAP_KILL\""),
+		     "/process/capabilities/bounding: is a string");
+	assert_wrong(WITH_MORE_PROCESS("\"capabilities\":[]"),
+		     "/process/capabilities: is a list, not an object");
+	assert_wrong(WITH_MORE_PROCESS("\"noNewPrivileges\":1"),
+		     "/process/noNewPrivileges: is a number");
+}
+
+/* What is harmless over a namespace of the user's own is not over the guest. */
+static void capabilities_for_a_user_namespace_are_the_default_ones(void **state)
+{
+#define ROOTLESS(name)                                                                       \
+	BUNDLE("\"args\":[\"sh\"],\"cwd\":\"/\",\"capabilities\":{" SET("bounding",          \
+									"\"" name "\"") "}", \
+	       DEFAULT_ROOT, "", "\"namespaces\":[" NEEDED_NS "," NS("user") "]", "")
+	struct oci_bundle bundle;
+
+	(void)state;
+	bundle = parse(ROOTLESS("CAP_AUDIT_WRITE"));
+	assert_sets(&bundle, 1 << 29, 0, 0, 0, 0);
+	bundle = parse(ROOTLESS("CAP_SETFCAP"));
+	assert_sets(&bundle, UINT64_C(1) << 31, 0, 0, 0, 0);
+	assert_unsupported(ROOTLESS("CAP_NET_RAW"), "/process/capabilities: are more than");
+}
+
+static void takes_limits(void **state)
+{
+	struct oci_bundle bundle;
+
+	(void)state;
+	bundle = parse(WITH_LIMITS(LIMIT("RLIMIT_RTTIME", "0", "9223372036854775807") "," LIMIT(
+		"RLIMIT_NOFILE", "1",
+		"1048576") "," LIMIT("RLIMIT_CPU", "5",
+				     "5") "," LIMIT("RLIMIT_CORE", "0",
+						    "18446744073709551615") "," LIMIT("RLIMIT_AS",
+										      "18446744073709551615",
+										      "18446744073709551615")));
+	assert_true(bundle.limits[0].is_set && bundle.limits[0].hard == 5);
+	assert_true(bundle.limits[15].hard == INT64_MAX && bundle.limits[15].soft == 0);
+	assert_true(bundle.limits[4].hard == PRIVILEGE_UNLIMITED && bundle.limits[4].soft == 0);
+	assert_true(bundle.limits[9].soft == PRIVILEGE_UNLIMITED);
+	assert_int_equal(bundle.limits[PRIVILEGE_NOFILE].hard, PRIVILEGE_NOFILE_MAX);
+	assert_false(bundle.limits[1].is_set);
+	/* the same digits elsewhere are what they are */
+	bundle = parse(WITH_MORE_PROCESS(
+		"\"env\":[\"A=18446744073709551615\",\"B=\\\"18446744073709551615\"],"
+		"\"rlimits\":[" LIMIT("RLIMIT_CORE", "1", "18446744073709551615") "]"));
+	assert_string_equal(bundle.process.env.at[0], "A=18446744073709551615");
+	assert_string_equal(bundle.process.env.at[1], "B=\"18446744073709551615");
+	assert_true(bundle.limits[4].hard == PRIVILEGE_UNLIMITED);
+}
+
+static void refuses_limits_that_cannot_be(void **state)
+{
+	(void)state;
+	assert_unsupported(WITH_LIMITS(LIMIT("RLIMIT_NEWER", "1", "1")),
+			   "/process/rlimits/0/type: 'RLIMIT_NEWER' is not a limit");
+	assert_unsupported(WITH_LIMITS("{\"soft\":1,\"hard\":1}"), "/process/rlimits/0/type: '?'");
+	assert_unsupported(WITH_LIMITS("{\"type\":\"RLIMIT_AS\",\"soft\":1,\"hard\":1,\"x\":1}"),
+			   "/process/rlimits/0/x: is not supported");
+	assert_wrong(WITH_LIMITS("7"), "/process/rlimits/0: is a number");
+	assert_wrong(WITH_LIMITS("{\"type\":\"RLIMIT_AS\",\"hard\":1}"),
+		     "/process/rlimits/0/soft: is missing");
+	assert_wrong(WITH_LIMITS("{\"type\":\"RLIMIT_AS\",\"soft\":1}"),
+		     "/process/rlimits/0/hard: is missing");
+	assert_wrong(WITH_LIMITS(LIMIT("RLIMIT_AS", "\"1\"", "1")),
+		     "/process/rlimits/0/soft: is a string");
+	assert_wrong(WITH_LIMITS(LIMIT("RLIMIT_AS", "1.5", "2")),
+		     "/process/rlimits/0/soft: is a fraction");
+	assert_wrong(WITH_LIMITS(LIMIT("RLIMIT_AS", "-1", "2")), "/process/rlimits/0/soft: is -1");
+	assert_wrong(WITH_LIMITS(LIMIT("RLIMIT_AS", "2", "1")),
+		     "/process/rlimits/0/soft: is above 'hard'");
+	assert_wrong(WITH_LIMITS(LIMIT("RLIMIT_AS", "18446744073709551615", "1")),
+		     "/process/rlimits/0/soft: is above 'hard'");
+	assert_wrong(WITH_LIMITS(LIMIT("RLIMIT_AS", "1", "9223372036854775808")), "too big");
+	assert_wrong(WITH_LIMITS(LIMIT("RLIMIT_AS", "1", "-18446744073709551615")), "too big");
+	assert_wrong(WITH_LIMITS(LIMIT("RLIMIT_AS", "1", "2") "," LIMIT("RLIMIT_AS", "1", "2")),
+		     "/process/rlimits/1/type: 'RLIMIT_AS' is there twice");
+	assert_refused(WITH_LIMITS(LIMIT("RLIMIT_NOFILE", "1", "1048577")), -E2BIG, ERR_IMAGE_LIMIT,
+		       "/process/rlimits/0/hard: is above 1048576");
+	assert_refused(WITH_LIMITS(LIMIT("RLIMIT_NOFILE", "1", "18446744073709551615")), -E2BIG,
+		       ERR_IMAGE_LIMIT, "/process/rlimits/0/hard: is above 1048576");
+	assert_wrong(WITH_RESOURCES("\"memory\":{\"limit\":18446744073709551615}"),
+		     "/linux/resources/memory/limit: is a fraction");
 }
 
 static void refuses_mounts_of_its_own(void **state)
@@ -308,6 +465,20 @@ static void holds_its_limits(void **state)
 		else
 			assert_wrong((char *)buf.at, "/ociVersion: is missing");
 	}
+	for (size_t more = 0; more < 2; more++) {
+		buf.len = 0;
+		assert_int_equal(buf_addf(&buf, "{\"process\":{\"args\":[\"x\"],\"cwd\":\"/\","
+						"\"capabilities\":{\"bounding\":["),
+				 0);
+		for (size_t i = 0; i < OCI_BUNDLE_LIST_MAX + more; i++)
+			assert_int_equal(buf_addf(&buf, "%s\"CAP_KILL\"", i ? "," : ""), 0);
+		assert_int_equal(buf_addf(&buf, "]}}}%c", 0), 0);
+		if (more)
+			assert_refused((char *)buf.at, -E2BIG, ERR_IMAGE_LIMIT,
+				       "/process/capabilities/bounding: has 257 entries");
+		else
+			assert_wrong((char *)buf.at, "/ociVersion: is missing");
+	}
 	assert_int_equal(
 		parse(WITH_RESOURCES("\"cpu\":{\"quota\":1024000,\"period\":1000}")).cpu_milli,
 		OCI_CPU_MILLI_MAX);
@@ -324,6 +495,13 @@ int main(void)
 		cmocka_unit_test_teardown(takes_numbers, teardown),
 		cmocka_unit_test_teardown(accepts_what_asks_for_nothing, teardown),
 		cmocka_unit_test_teardown(refuses_by_pointer_what_is_not_there, teardown),
+		cmocka_unit_test_teardown(takes_the_capabilities_that_are_named_and_no_other,
+					  teardown),
+		cmocka_unit_test_teardown(refuses_capabilities_that_cannot_be, teardown),
+		cmocka_unit_test_teardown(capabilities_for_a_user_namespace_are_the_default_ones,
+					  teardown),
+		cmocka_unit_test_teardown(takes_limits, teardown),
+		cmocka_unit_test_teardown(refuses_limits_that_cannot_be, teardown),
 		cmocka_unit_test_teardown(refuses_mounts_of_its_own, teardown),
 		cmocka_unit_test_teardown(refuses_to_share_the_hosts_namespaces, teardown),
 		cmocka_unit_test_teardown(refuses_what_is_no_bundle, teardown),
