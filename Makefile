@@ -3,6 +3,8 @@
 #
 #	make		the programs and the guest
 #	make demo	a container from a real OCI image in a VM of its own, and what ran where
+#	make lab	a shell in the emulated GPU server
+#	make lab-run	CMD='...': one command in it
 #	make check	all tests of a sitting; ends with one line of totals
 #	make soak	the full counts: hours; goes on where it was stopped
 #	make fuzz	every fuzz target for FUZZ_SECONDS (60)
@@ -39,12 +41,22 @@ programs: $(BUILD)/build.ninja | deps
 guest: programs
 	@guest/build-kernel $(guest)
 	@guest/build-base $(guest)
+	@guest/build-base $(guest) lab
 
 image: deps
 	@tools/sample-image $(BUILD)/demo/image
 
 demo: guest image
 	@tools/demo $(BUILD)
+
+lab-image: deps
+	@lab/make-image $(BUILD)
+
+lab: guest image lab-image
+	@lab/lab start -w $$$$ $(BUILD) && { lab/lab shell $(BUILD); lab/lab stop $(BUILD); }
+
+lab-run: guest image lab-image
+	@lab/lab start -w $$$$ $(BUILD) && lab/lab run $(BUILD) -- sh -c '$(subst ','\'',$(CMD))'
 
 check: guest image
 	@tools/check $(BUILD)
@@ -75,4 +87,4 @@ install:
 clean:
 	@rm -rf $(BUILD)
 
-.PHONY: all deps programs guest image demo check soak fuzz lint format bench install clean
+.PHONY: all deps programs guest image demo lab lab-image lab-run check soak fuzz lint format bench install clean

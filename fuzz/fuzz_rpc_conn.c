@@ -56,7 +56,7 @@ static void send_input(struct loop *loop, int fd, struct bytes in)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const struct rpc_method methods[] = { { "s", "m", serve } };
+	static const struct rpc_method methods[] = { { "s", "m", serve, NULL } };
 	const struct rpc_conn_opts opts = { .methods = methods, .method_count = 1, .max_calls = 2 };
 	struct rpc_conn *conn;
 	struct loop *loop;

@@ -148,6 +148,24 @@ static int set_user(json_t *object, const struct user *user)
 					     "additionalGids", groups));
 }
 
+/* The last of that name, as in the environment; NULL: none. */
+static const char *find_path(const Agent__Process *process)
+{
+	for (size_t i = process->n_env; i > 0; i--)
+		if (strncmp(process->env[i - 1], "PATH=", 5) == 0)
+			return process->env[i - 1] + 5;
+	return NULL;
+}
+
+const char *config_path(const struct config_process *p)
+{
+	const char *path = p->exec ? find_path(p->exec) : NULL;
+
+	if (!path)
+		path = find_path(p->spec->process);
+	return path ? path : default_env[0] + 5;
+}
+
 const char *config_cwd(const struct config_process *p)
 {
 	if (p->exec && p->exec->cwd[0])
@@ -289,6 +307,77 @@ static int set_writable(json_t *mounts, bool read_only)
 	return r;
 }
 
+/* What a container may do with a node of its own; also what it may make one for. */
+static int add_node(json_t *linux_json, const struct device_node *node)
+{
+	json_t *devices = json_object_get(linux_json, "devices");
+	json_t *rules = json_object_get(json_object_get(linux_json, "resources"), "devices");
+	const char *type = node->is_block ? "b" : "c";
+	int r;
+
+	r = json_array_append_new(rules, json_pack("{s:b, s:s, s:I, s:I, s:s}", "allow", 1, "type",
+						   type, "major", (json_int_t)node->major, "minor",
+						   (json_int_t)node->minor, "access", "rwm"));
+	if (r < 0)
+		return r;
+	return json_array_append_new(
+		devices, json_pack("{s:o, s:s, s:I, s:I, s:i, s:i, s:i}", "path",
+				   json_sprintf("/dev/%s", node->name), "type", type, "major",
+				   (json_int_t)node->major, "minor", (json_int_t)node->minor,
+				   "fileMode", 0666, "uid", 0, "gid", 0));
+}
+
+static int add_bars(json_t *mounts, const struct device *device)
+{
+	int r = 0;
+
+	for (unsigned bar = 0; bar < DEVICE_BARS && r == 0; bar++) {
+		json_t *path;
+
+		if (!(device->bars >> bar & 1))
+			continue;
+		path = json_sprintf("/sys/%s/resource%u", device->path, bar);
+		r = json_array_append_new(mounts, json_pack("{s:O, s:s, s:O, s:[s, s, s, s, s]}",
+							    "destination", path, "type", "bind",
+							    "source", path, "options", "bind", "rw",
+							    "nosuid", "nodev", "noexec"));
+		json_decref(path);
+	}
+	return r;
+}
+
+static int set_netns(json_t *linux_json, const char *path)
+{
+	json_t *namespaces = json_object_get(linux_json, "namespaces");
+	json_t *namespace;
+	size_t i;
+
+	json_array_foreach(namespaces, i, namespace)
+		if (strcmp(json_string_value(json_object_get(namespace, "type")), "network") == 0)
+			return json_object_set_new(namespace, "path", json_string(path));
+	return -1;
+}
+
+static int set_devices(json_t *json, const struct devices *devices)
+{
+	json_t *linux_json = json_object_get(json, "linux");
+	int r = 0;
+
+	if (!devices || devices->count == 0)
+		return 0;
+	if (json_object_set_new(linux_json, "devices", json_array()) < 0)
+		return -1;
+	for (size_t i = 0; i < devices->count && r == 0; i++) {
+		const struct device *device = &devices->at[i];
+
+		for (size_t n = 0; n < device->node_count && r == 0; n++)
+			r = add_node(linux_json, &device->nodes[n]);
+		if (r == 0)
+			r = add_bars(json_object_get(json, "mounts"), device);
+	}
+	return r == 0 && devices->netns_fd >= 0 ? set_netns(linux_json, devices->netns) : r;
+}
+
 static json_t *make_container(const struct config_container *c)
 {
 	json_t *json = load_fixed(fixed_container);
@@ -301,7 +390,8 @@ static json_t *make_container(const struct config_container *c)
 	    json_object_set_new(json_object_get(json, "linux"), "cgroupsPath",
 				json_sprintf(CONFIG_CGROUP "/%s", c->id)) == 0 &&
 	    set_writable(json_object_get(json, "mounts"), c->process.spec->read_only) == 0 &&
-	    set_resources(json, c->process.spec->resources) == 0)
+	    set_resources(json, c->process.spec->resources) == 0 &&
+	    set_devices(json, c->devices) == 0)
 		return json;
 	json_decref(json);
 	return NULL;

@@ -14,6 +14,10 @@
  * others. no_new_privileges and limits are those of the specification for every process, but that
  * without RLIMIT_NOFILE it is 1024, and 524288 at most.
  *
+ * Of passed-through devices a container has the nodes, which all of its users may open, and the
+ * network namespace where the interfaces are; of one without driver the files of its memory BARs
+ * over those in /sys, to be written, and nothing else there.
+ *
  * Environment, later ones winning: PATH, TERM with a terminal, HOSTNAME, HOME, then what the
  * container's specification says, then what the exec request says.
  */
@@ -22,6 +26,7 @@
 
 #include <stdint.h>
 
+#include "agent/devices.h"
 #include "agent/users.h"
 #include "base/err.h"
 #include "wire/proto/agent.pb-c.h"
@@ -39,7 +44,8 @@ struct config_process {
 
 struct config_container {
 	const char *id;
-	const char *root; /* path of the root file system in the guest */
+	const char *root;	       /* path of the root file system in the guest */
+	const struct devices *devices; /* found and given; NULL: none */
 	struct config_process process;
 };
 
@@ -49,6 +55,9 @@ struct config_container {
  */
 int config_exec(const struct config_process *process, char **ret_text, struct err *err);
 int config_create(const struct config_container *container, char **ret_text, struct err *err);
+
+/* What a process is given as PATH. */
+const char *config_path(const struct config_process *process);
 
 /* Where a process begins: its own cwd, else the container's, else "/". */
 const char *config_cwd(const struct config_process *process);

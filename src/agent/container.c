@@ -18,6 +18,7 @@
 #include "sys/tree.h"
 #include "sys/uevent.h"
 
+#define MODULES_DIR "/usr/lib/casemate/modules"
 #define CGROUP_DIR "/sys/fs/cgroup" CONFIG_CGROUP
 
 enum { COMMAND_MAX = 256, GROUP_FILE_MAX = 1 << 20 };
@@ -34,10 +35,15 @@ enum rpc_status container_status(int num)
 static void on_uevent(void *data, uint32_t events)
 {
 	struct container_table *table = data;
+	const char *subsystem = "block";
 	struct container *next;
 
 	(void)events;
-	if (!uevent_drain(table->uevent_fd, "block"))
+	/* a driver may make anything of a device, a disk is always a disk */
+	for (const struct container *c = table->containers; c; c = c->next)
+		if (c->request && c->devices.count > 0)
+			subsystem = NULL;
+	if (!uevent_drain(table->uevent_fd, subsystem))
 		return;
 	for (struct container *c = table->containers; c; c = next) {
 		next = c->next;
@@ -61,6 +67,8 @@ int container_table_init(struct container_table *table, struct loop *loop, struc
 		r = file_open_dir(AT_FDCWD, CGROUP_DIR, &table->cgroup_fd, err);
 	if (r == 0)
 		r = file_open_dir(AT_FDCWD, "/sys", &table->sysfs_fd, err);
+	if (r == 0)
+		r = file_open_dir(AT_FDCWD, "/dev", &table->dev_fd, err);
 	if (r == 0)
 		r = uevent_open(&table->uevent_fd, err);
 	if (r < 0)
@@ -114,6 +122,7 @@ static void free_container(struct container *c)
 		c->table->exec_count -= p->exec_id[0] != '\0';
 		(void)process_free(p);
 	}
+	devices_take_back(&c->devices, c->table->sysfs_fd);
 	(void)loop_source_free(c->timer);
 	(void)crun_free(c->crun);
 	if (c->root_fd >= 0)
@@ -142,7 +151,7 @@ static void write_names(const struct container *c)
 	(void)tree_write(c->root_fd, "/etc/hostname", text, 0644, NULL);
 }
 
-static int make_root(struct container *c, const dev_t *devices, struct err *err)
+static int make_root(struct container *c, const dev_t *disks, struct err *err)
 {
 	const struct config_process first = { .spec = c->spec };
 	int r;
@@ -155,7 +164,7 @@ static int make_root(struct container *c, const dev_t *devices, struct err *err)
 	c->layers = (struct layers){ .number = c->table->next_number++,
 				     .dir_fd = c->dir_fd,
 				     .dir = c->dir };
-	r = layers_mount(&c->layers, c->table->dm_fd, c->spec, devices, err);
+	r = layers_mount(&c->layers, c->table->dm_fd, c->spec, disks, err);
 	if (r < 0)
 		return r;
 	c->root_fd = openat(c->dir_fd, LAYERS_ROOT, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -164,7 +173,10 @@ static int make_root(struct container *c, const dev_t *devices, struct err *err)
 	r = tree_make_dirs(c->root_fd, config_cwd(&first), 0755, err);
 	if (r == 0)
 		write_names(c);
-	return r < 0 ? r : process_new(c, NULL, &c->processes, err);
+	if (r == 0)
+		r = process_new(c, NULL, &c->processes, err);
+	return r < 0 ? r
+		     : devices_give(&c->devices, c->table->sysfs_fd, c->processes->user.uid, err);
 }
 
 static void end_create(struct container *c, int num, const char *message)
@@ -183,23 +195,35 @@ static void end_create(struct container *c, int num, const char *message)
 	}
 }
 
-/* Unless it is the last time, a disk that isn't there is waited for. */
-static void try_create(struct container *c, bool is_last)
+/* -EAGAIN: a disk or what a driver makes of a device is not there yet. */
+static int find_all(struct container *c, dev_t *ret_disks, struct err *err)
 {
-	dev_t devices[SPEC_LAYERS_MAX];
-	struct err err = { 0 };
 	int r;
 
 	r = guest_disks_find(c->table->sysfs_fd, c->request->serials, c->request->n_serials,
-			     devices, &err);
-	if (r == -ENOENT && !is_last)
+			     ret_disks, err);
+	if (r == -ENOENT)
+		return err_wrap(err, -EAGAIN, "wait for a layer's disk");
+	if (r < 0)
+		return r;
+	r = devices_find(&c->devices, c->spec, c->table->sysfs_fd, c->table->dev_fd, err);
+	return r == -EAGAIN ? err_wrap(err, r, "wait for a device") : r;
+}
+
+/* Unless it is the last time, what isn't there is waited for. */
+static void try_create(struct container *c, bool is_last)
+{
+	dev_t disks[SPEC_LAYERS_MAX];
+	struct err err = { 0 };
+	int r;
+
+	r = find_all(c, disks, &err);
+	if (r == -EAGAIN && !is_last)
 		return;
-	if (r == -ENOENT) {
+	if (r == -EAGAIN)
 		r = -ETIMEDOUT;
-		err_wrap(&err, r, "wait for a layer's disk");
-	}
 	if (r == 0)
-		r = make_root(c, devices, &err);
+		r = make_root(c, disks, &err);
 	end_create(c, r, err.msg);
 }
 
@@ -246,20 +270,55 @@ static int check_request(struct container_table *table,
 	return 0;
 }
 
+/* No device is two containers'; *ret_devices is the caller's, to be taken back. */
+static int claim_devices(const struct container_table *table,
+			 const Agent__CreateContainerRequest *request,
+			 const Agent__ContainerSpec *spec, struct devices *ret_devices,
+			 struct err *err)
+{
+	int r = devices_init(ret_devices, request, spec, err);
+
+	for (const struct container *c = table->containers; c && r == 0; c = c->next)
+		for (size_t i = 0; i < ret_devices->count && r == 0; i++)
+			if (devices_has(&c->devices, ret_devices->at[i].address))
+				r = err_set(err, -EBUSY,
+					    "create '%s': device '%s' is container '%s''s",
+					    request->id, ret_devices->at[i].address, c->id);
+	return r;
+}
+
+/* What a container waits for from here on. The profile's drivers are for passed-through devices. */
+static int look_for_hardware(struct container *c, struct err *err)
+{
+	struct container_table *table = c->table;
+	int r;
+
+	r = guest_disks_rescan(table->sysfs_fd, err);
+	if (r < 0 || c->devices.count == 0 || table->has_modules)
+		return r;
+	r = devices_load_modules(MODULES_DIR, err);
+	table->has_modules = r == 0;
+	return r;
+}
+
 void container_create(struct container_table *table, struct rpc_call *call,
 		      Agent__CreateContainerRequest *take_request)
 {
+	struct devices devices = DEVICES_NONE;
 	Agent__ContainerSpec *spec = NULL;
 	struct err err = { 0 };
 	struct container *c = NULL;
 	int r;
 
 	r = check_request(table, take_request, &spec, &err);
-	if (r == 0) {
+	if (spec)
+		r = claim_devices(table, take_request, spec, &devices, &err);
+	if (spec && r == 0) {
 		c = calloc(1, sizeof(*c));
 		r = c ? 0 : err_num(&err, -ENOMEM, "create '%s'", take_request->id);
 	}
 	if (!c) {
+		devices_take_back(&devices, table->sysfs_fd);
 		agent__create_container_request__free_unpacked(take_request, NULL);
 		if (spec)
 			agent__container_spec__free_unpacked(spec, NULL);
@@ -268,6 +327,7 @@ void container_create(struct container_table *table, struct rpc_call *call,
 	}
 	c->table = table;
 	c->dir_fd = c->root_fd = -1;
+	c->devices = devices;
 	c->spec = spec;
 	c->request = take_request;
 	c->call = call;
@@ -278,7 +338,7 @@ void container_create(struct container_table *table, struct rpc_call *call,
 	c->next = table->containers;
 	table->containers = c;
 	table->count++;
-	r = guest_disks_rescan(table->sysfs_fd, &err);
+	r = look_for_hardware(c, &err);
 	if (r < 0) {
 		end_create(c, r, err.msg);
 		return;

@@ -13,6 +13,7 @@
 #include <stddef.h>
 
 #include "agent/crun.h"
+#include "agent/devices.h"
 #include "agent/layers.h"
 #include "agent/reaper.h"
 #include "rpc/conn.h"
@@ -24,7 +25,7 @@ enum {
 	CONTAINER_MAX = 64,
 	CONTAINER_EXECS_MAX = 256, /* of all containers, ended ones that were not deleted too */
 	CONTAINER_PIDS_MAX = 4096, /* listed at once */
-	CONTAINER_DISK_TIMEOUT_MS = 10000,
+	CONTAINER_DISK_TIMEOUT_MS = 10000, /* and passed-through devices */
 };
 
 struct process;
@@ -37,12 +38,14 @@ struct container_table {
 	int cgroup_fd; /* the directory of all containers' groups */
 	int run_fd;    /* CONTAINER_DIR */
 	int dm_fd;
+	int dev_fd; /* /dev */
 	int uevent_fd;
 	struct loop_source *uevent_source;
 	struct container *containers;
 	size_t count;
 	size_t exec_count;
 	unsigned next_number;
+	bool has_modules; /* the profile's are loaded */
 };
 
 #define CONTAINER_DIR "/run/casemate"
@@ -58,6 +61,7 @@ struct container {
 	Agent__CreateContainerRequest *request; /* while it is being made: its serials */
 	char hostname[SPEC_HOSTNAME_MAX + 1];
 	struct layers layers;
+	struct devices devices;	   /* its, until it is deleted: nobody else may have them */
 	struct process *processes; /* the first one last: its exec_id is "" */
 	bool is_going;		   /* it can't be found any more, but its name is taken */
 	unsigned next_name;	   /* of files in dir */

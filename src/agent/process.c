@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/command.h"
 #include "agent/config.h"
 #include "base/macro.h"
 #include "rpc/status.h"
@@ -306,6 +307,7 @@ static int write_config(const struct process *p, struct err *err)
 	const struct container *c = p->container;
 	struct config_container config = {
 		.id = c->id,
+		.devices = &c->devices,
 		.process = {
 			.spec = c->spec,
 			.exec = p->request ? p->request->process : NULL,
@@ -378,12 +380,36 @@ static int try_start(struct process *p, struct err *err)
 	return r;
 }
 
+/* An exec sees what has been mounted in the container since. */
+static int check_command(const struct process *p, struct err *err)
+{
+	const struct config_process at = {
+		.spec = p->container->spec,
+		.exec = p->request ? p->request->process : NULL,
+	};
+	const struct command command = {
+		.name = asked_for(p)->args[0],
+		.cwd = config_cwd(&at),
+		.path = config_path(&at),
+	};
+	cleanup_close int root_fd = -1;
+	char root[32];
+
+	if (!p->request)
+		return command_check(p->container->root_fd, &command, err);
+	(void)snprintf(root, sizeof(root), "/proc/%d/root",
+		       (int)container_process(p->container, "")->pid);
+	root_fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return root_fd < 0 ? 0 : command_check(root_fd, &command, err);
+}
+
 void process_start(struct process *p, struct rpc_call *call)
 {
 	struct container *c = p->container;
 	const struct process *first = container_process(c, "");
 	enum process_state next;
 	struct err err = { 0 };
+	int r;
 
 	if (state_process_next(p->state, PROCESS_START, &next) < 0) {
 		rpc_call_fail(call, RPC_ALREADY_EXISTS, "start: it was started before");
@@ -395,6 +421,11 @@ void process_start(struct process *p, struct rpc_call *call)
 	}
 	p->state = next;
 	p->call = call;
+	r = check_command(p, &err);
+	if (r < 0) {
+		fail_start(p, r == -ENOENT ? RPC_NOT_FOUND : RPC_FAILED_PRECONDITION, err.msg);
+		return;
+	}
 	p->mark = reaper_mark(c->table->reaper);
 	if (try_start(p, &err) < 0) {
 		reaper_unmark(c->table->reaper);

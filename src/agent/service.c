@@ -20,26 +20,33 @@ enum {
 	SHUTDOWN_MS = 5, /* for the answer to be on its way */
 };
 
-/*
- * The message of that type in payload; NULL once call was answered because there is none, or
- * because nobody has said Hello.
- */
-static void *unpack(const struct service *service, struct rpc_call *call, struct bytes payload,
-		    const ProtobufCMessageDescriptor *type)
-{
-	ProtobufCMessage *message;
+struct method {
+	const ProtobufCMessageDescriptor *request;
+	void (*fn)(struct service *service, struct rpc_call *call, void *request);
+	bool keeps; /* the request is fn's to free */
+};
 
-	if (!service->is_greeted && type != &agent__hello_request__descriptor) {
+/* Every call comes in here, whatever it asks for. */
+static void serve(void *data, struct rpc_call *call, struct bytes payload)
+{
+	const struct method *method = rpc_call_method(call)->with;
+	const struct service *service = data;
+	ProtobufCMessage *request;
+
+	if (!service->is_greeted && method->request != &agent__hello_request__descriptor) {
 		rpc_call_fail(call, RPC_FAILED_PRECONDITION, "the first call is Hello");
-		return NULL;
+		return;
 	}
-	message = protobuf_c_message_unpack(type, NULL, payload.len, payload.at);
-	if (message && message->n_unknown_fields == 0)
-		return message;
-	if (message)
-		protobuf_c_message_free_unpacked(message, NULL);
-	rpc_call_fail(call, RPC_INVALID_ARGUMENT, "the request is not well-formed");
-	return NULL;
+	request = protobuf_c_message_unpack(method->request, NULL, payload.len, payload.at);
+	if (request && request->n_unknown_fields == 0) {
+		method->fn(data, call, request);
+		if (method->keeps)
+			return;
+	} else {
+		rpc_call_fail(call, RPC_INVALID_ARGUMENT, "the request is not well-formed");
+	}
+	if (request)
+		protobuf_c_message_free_unpacked(request, NULL);
 }
 
 /* NULL once call was answered: there is none of that name. */
@@ -54,17 +61,11 @@ static struct process *find(struct service *service, struct rpc_call *call, cons
 	return p;
 }
 
-static struct process *find_ref(struct service *service, struct rpc_call *call,
-				struct bytes payload)
+static struct process *find_ref(struct service *service, struct rpc_call *call, const void *request)
 {
-	Agent__ProcessRef *ref = unpack(service, call, payload, &agent__process_ref__descriptor);
-	struct process *p;
+	const Agent__ProcessRef *ref = request;
 
-	if (!ref)
-		return NULL;
-	p = find(service, call, ref->id, ref->exec_id);
-	agent__process_ref__free_unpacked(ref, NULL);
-	return p;
+	return find(service, call, ref->id, ref->exec_id);
 }
 
 static int greet(struct service *service, const Agent__HelloRequest *hello, struct err *err)
@@ -85,20 +86,13 @@ static int greet(struct service *service, const Agent__HelloRequest *hello, stru
 	return r;
 }
 
-static void on_hello(void *data, struct rpc_call *call, struct bytes payload)
+static void hello(struct service *service, struct rpc_call *call, void *request)
 {
 	Agent__HelloResponse response = AGENT__HELLO_RESPONSE__INIT;
-	struct service *service = data;
-	Agent__HelloRequest *hello;
 	struct err err = { 0 };
 	char kernel[65];
-	int r;
+	int r = greet(service, request, &err);
 
-	hello = unpack(service, call, payload, &agent__hello_request__descriptor);
-	if (!hello)
-		return;
-	r = greet(service, hello, &err);
-	agent__hello_request__free_unpacked(hello, NULL);
 	if (r < 0) {
 		rpc_call_fail(call, rpc_errno_status(r), err.msg);
 		return;
@@ -111,19 +105,14 @@ static void on_hello(void *data, struct rpc_call *call, struct bytes payload)
 	rpc_call_reply(call, &response.base);
 }
 
-static void on_create(void *data, struct rpc_call *call, struct bytes payload)
+static void create(struct service *service, struct rpc_call *call, void *request)
 {
-	struct service *service = data;
-	Agent__CreateContainerRequest *request;
-
-	request = unpack(service, call, payload, &agent__create_container_request__descriptor);
-	if (request)
-		container_create(&service->containers, call, request);
+	container_create(&service->containers, call, request);
 }
 
-static void on_start(void *data, struct rpc_call *call, struct bytes payload)
+static void start(struct service *service, struct rpc_call *call, void *request)
 {
-	struct process *p = find_ref(data, call, payload);
+	struct process *p = find_ref(service, call, request);
 
 	if (p)
 		process_start(p, call);
@@ -144,24 +133,18 @@ static int check_exec(const struct container *c, const Agent__ExecRequest *reque
 	return spec_check_process(request->process, err);
 }
 
-static void on_exec(void *data, struct rpc_call *call, struct bytes payload)
+static void exec(struct service *service, struct rpc_call *call, void *request)
 {
-	Agent__ExecRequest *request;
-	struct service *service = data;
+	Agent__ExecRequest *asked = request;
+	struct container *c = container_find(&service->containers, asked->id);
 	struct err err = { 0 };
-	struct container *c;
 	struct process *p;
-	int r;
+	int r = c ? check_exec(c, asked, &err) : err_set(&err, -ENOENT, "no such container");
 
-	request = unpack(service, call, payload, &agent__exec_request__descriptor);
-	if (!request)
-		return;
-	c = container_find(&service->containers, request->id);
-	r = c ? check_exec(c, request, &err) : err_set(&err, -ENOENT, "no such container");
 	if (r < 0)
-		agent__exec_request__free_unpacked(request, NULL);
+		agent__exec_request__free_unpacked(asked, NULL);
 	else
-		r = process_new(c, request, &p, &err);
+		r = process_new(c, asked, &p, &err);
 	if (r < 0) {
 		rpc_call_fail(call, container_status(r), err.msg);
 		return;
@@ -172,29 +155,29 @@ static void on_exec(void *data, struct rpc_call *call, struct bytes payload)
 	rpc_call_reply(call, NULL);
 }
 
-static void on_wait(void *data, struct rpc_call *call, struct bytes payload)
+static void wait(struct service *service, struct rpc_call *call, void *request)
 {
-	struct process *p = find_ref(data, call, payload);
+	struct process *p = find_ref(service, call, request);
 
 	if (p)
 		process_wait(p, call);
 }
 
-static void signal_one(struct service *service, struct rpc_call *call,
-		       const Agent__SignalRequest *request)
+static void send_signal(struct service *service, struct rpc_call *call, void *request)
 {
-	struct process *p = find(service, call, request->id, request->exec_id);
+	const Agent__SignalRequest *asked = request;
+	struct process *p = find(service, call, asked->id, asked->exec_id);
 	struct err err = { 0 };
 	int r;
 
 	if (!p)
 		return;
-	if (request->signal > SIGNAL_MAX)
-		r = err_set(&err, -EINVAL, "signal: there is no signal %u", request->signal);
-	else if (request->all)
-		r = container_kill(p->container, (int)request->signal, &err);
+	if (asked->signal > SIGNAL_MAX)
+		r = err_set(&err, -EINVAL, "signal: there is no signal %u", asked->signal);
+	else if (asked->all)
+		r = container_kill(p->container, (int)asked->signal, &err);
 	else
-		r = process_signal(p, (int)request->signal);
+		r = process_signal(p, (int)asked->signal);
 	if (r < 0 && !err.num)
 		err_num(&err, r, "signal");
 	if (r == 0)
@@ -203,74 +186,48 @@ static void signal_one(struct service *service, struct rpc_call *call,
 		rpc_call_fail(call, rpc_errno_status(r), err.msg);
 }
 
-static void on_signal(void *data, struct rpc_call *call, struct bytes payload)
+static void resize(struct service *service, struct rpc_call *call, void *request)
 {
-	Agent__SignalRequest *request;
+	const Agent__ResizeRequest *asked = request;
+	struct process *p = find(service, call, asked->id, asked->exec_id);
 
-	request = unpack(data, call, payload, &agent__signal_request__descriptor);
-	if (!request)
+	if (!p)
 		return;
-	signal_one(data, call, request);
-	agent__signal_request__free_unpacked(request, NULL);
-}
-
-static void on_resize(void *data, struct rpc_call *call, struct bytes payload)
-{
-	Agent__ResizeRequest *request;
-	struct process *p;
-	int r;
-
-	request = unpack(data, call, payload, &agent__resize_request__descriptor);
-	if (!request)
-		return;
-	p = find(data, call, request->id, request->exec_id);
-	if (p && (request->width > UINT16_MAX || request->height > UINT16_MAX)) {
+	if (asked->width > UINT16_MAX || asked->height > UINT16_MAX)
 		rpc_call_fail(call, RPC_INVALID_ARGUMENT, "resize: no terminal is that large");
-	} else if (p) {
-		r = process_resize(p, (uint16_t)request->width, (uint16_t)request->height);
-		if (r == 0)
-			rpc_call_reply(call, NULL);
-		else
-			rpc_call_fail(call, RPC_FAILED_PRECONDITION, "resize: it has no terminal");
-	}
-	agent__resize_request__free_unpacked(request, NULL);
-}
-
-static void on_read(void *data, struct rpc_call *call, struct bytes payload)
-{
-	Agent__ReadRequest *request;
-	struct process *p;
-
-	request = unpack(data, call, payload, &agent__read_request__descriptor);
-	if (!request)
-		return;
-	p = find(data, call, request->id, request->exec_id);
-	if (p && request->stream != AGENT__STREAM__STDOUT &&
-	    request->stream != AGENT__STREAM__STDERR)
-		rpc_call_fail(call, RPC_INVALID_ARGUMENT, "read output: no such stream");
-	else if (p)
-		output_ask(&p->outputs[request->stream], call, request->max);
-	agent__read_request__free_unpacked(request, NULL);
-}
-
-static void on_write(void *data, struct rpc_call *call, struct bytes payload)
-{
-	Agent__WriteRequest *request;
-	struct process *p;
-
-	request = unpack(data, call, payload, &agent__write_request__descriptor);
-	if (!request)
-		return;
-	p = find(data, call, request->id, request->exec_id);
-	if (p)
-		input_write(&p->input, call, request);
+	else if (process_resize(p, (uint16_t)asked->width, (uint16_t)asked->height) < 0)
+		rpc_call_fail(call, RPC_FAILED_PRECONDITION, "resize: it has no terminal");
 	else
-		agent__write_request__free_unpacked(request, NULL);
+		rpc_call_reply(call, NULL);
 }
 
-static void on_close_input(void *data, struct rpc_call *call, struct bytes payload)
+static void read_output(struct service *service, struct rpc_call *call, void *request)
 {
-	struct process *p = find_ref(data, call, payload);
+	const Agent__ReadRequest *asked = request;
+	struct process *p = find(service, call, asked->id, asked->exec_id);
+
+	if (!p)
+		return;
+	if (asked->stream == AGENT__STREAM__STDOUT || asked->stream == AGENT__STREAM__STDERR)
+		output_ask(&p->outputs[asked->stream], call, asked->max);
+	else
+		rpc_call_fail(call, RPC_INVALID_ARGUMENT, "read output: no such stream");
+}
+
+static void write_input(struct service *service, struct rpc_call *call, void *request)
+{
+	Agent__WriteRequest *asked = request;
+	struct process *p = find(service, call, asked->id, asked->exec_id);
+
+	if (p)
+		input_write(&p->input, call, asked);
+	else
+		agent__write_request__free_unpacked(asked, NULL);
+}
+
+static void close_input(struct service *service, struct rpc_call *call, void *request)
+{
+	struct process *p = find_ref(service, call, request);
 
 	if (!p)
 		return;
@@ -278,9 +235,9 @@ static void on_close_input(void *data, struct rpc_call *call, struct bytes paylo
 	rpc_call_reply(call, NULL);
 }
 
-static void on_delete(void *data, struct rpc_call *call, struct bytes payload)
+static void delete (struct service *service, struct rpc_call *call, void *request)
 {
-	struct process *p = find_ref(data, call, payload), **at;
+	struct process *p = find_ref(service, call, request), **at;
 	enum process_state next;
 	struct container *c;
 
@@ -303,21 +260,15 @@ static void on_delete(void *data, struct rpc_call *call, struct bytes payload)
 	rpc_call_reply(call, NULL);
 }
 
-static void on_list(void *data, struct rpc_call *call, struct bytes payload)
+static void list(struct service *service, struct rpc_call *call, void *request)
 {
-	struct service *service = data;
-	const struct container *c;
-	Agent__ContainerRef *ref;
+	const Agent__ContainerRef *ref = request;
+	const struct container *c = container_find(&service->containers, ref->id);
 
-	ref = unpack(service, call, payload, &agent__container_ref__descriptor);
-	if (!ref)
-		return;
-	c = container_find(&service->containers, ref->id);
 	if (c)
 		container_list(c, call);
 	else
 		rpc_call_fail(call, RPC_NOT_FOUND, "no such container");
-	agent__container_ref__free_unpacked(ref, NULL);
 }
 
 static void on_time_to_go(void *data)
@@ -327,33 +278,33 @@ static void on_time_to_go(void *data)
 	loop_stop(service->loop);
 }
 
-static void on_shutdown(void *data, struct rpc_call *call, struct bytes payload)
+static void shutdown(struct service *service, struct rpc_call *call, void *request)
 {
-	struct service *service = data;
-	Agent__Empty *empty = unpack(service, call, payload, &agent__empty__descriptor);
-
-	if (!empty)
-		return;
-	agent__empty__free_unpacked(empty, NULL);
+	(void)request;
 	rpc_call_reply(call, NULL);
 	if (!service->timer &&
 	    loop_timer(service->loop, SHUTDOWN_MS, on_time_to_go, service, &service->timer) < 0)
 		loop_stop(service->loop);
 }
 
+/* clang-format off */
+#define METHOD(request, fn, keeps) \
+	serve, &(const struct method){ &agent__##request##__descriptor, fn, keeps }
+
 const struct rpc_method service_methods[] = {
-	{ SERVICE_NAME, "Hello", on_hello },
-	{ SERVICE_NAME, "CreateContainer", on_create },
-	{ SERVICE_NAME, "StartProcess", on_start },
-	{ SERVICE_NAME, "ExecProcess", on_exec },
-	{ SERVICE_NAME, "WaitProcess", on_wait },
-	{ SERVICE_NAME, "SignalProcess", on_signal },
-	{ SERVICE_NAME, "ResizeTerminal", on_resize },
-	{ SERVICE_NAME, "ReadOutput", on_read },
-	{ SERVICE_NAME, "WriteInput", on_write },
-	{ SERVICE_NAME, "CloseInput", on_close_input },
-	{ SERVICE_NAME, "DeleteProcess", on_delete },
-	{ SERVICE_NAME, "ListProcesses", on_list },
-	{ SERVICE_NAME, "Shutdown", on_shutdown },
+	{ SERVICE_NAME, "Hello",           METHOD(hello_request, hello, false) },
+	{ SERVICE_NAME, "CreateContainer", METHOD(create_container_request, create, true) },
+	{ SERVICE_NAME, "StartProcess",    METHOD(process_ref, start, false) },
+	{ SERVICE_NAME, "ExecProcess",     METHOD(exec_request, exec, true) },
+	{ SERVICE_NAME, "WaitProcess",     METHOD(process_ref, wait, false) },
+	{ SERVICE_NAME, "SignalProcess",   METHOD(signal_request, send_signal, false) },
+	{ SERVICE_NAME, "ResizeTerminal",  METHOD(resize_request, resize, false) },
+	{ SERVICE_NAME, "ReadOutput",      METHOD(read_request, read_output, false) },
+	{ SERVICE_NAME, "WriteInput",      METHOD(write_request, write_input, true) },
+	{ SERVICE_NAME, "CloseInput",      METHOD(process_ref, close_input, false) },
+	{ SERVICE_NAME, "DeleteProcess",   METHOD(process_ref, delete, false) },
+	{ SERVICE_NAME, "ListProcesses",   METHOD(container_ref, list, false) },
+	{ SERVICE_NAME, "Shutdown",        METHOD(empty, shutdown, false) },
 };
+/* clang-format on */
 const size_t service_method_count = ARRAY_SIZE(service_methods);

@@ -195,6 +195,28 @@ static int check_rlimits(const Agent__ContainerSpec *spec, struct err *err)
 	return 0;
 }
 
+/* 0xffff is what a slot without a function answers (PCI 3.0, 6.1). */
+static int check_devices(const Agent__ContainerSpec *spec, struct err *err)
+{
+	if (spec->n_devices > SPEC_DEVICES_MAX)
+		return err_set(err, -E2BIG, "specification: devices: %zu of them, up to %d can be",
+			       spec->n_devices, SPEC_DEVICES_MAX);
+	for (size_t i = 0; i < spec->n_devices; i++) {
+		const Agent__Device *device = spec->devices[i];
+
+		if (device->base.n_unknown_fields > 0)
+			return err_set(err, -EBADMSG,
+				       "specification: device %zu: a field that is not known", i);
+		if (device->vendor == 0 || device->vendor >= UINT16_MAX ||
+		    device->device > UINT16_MAX || device->class_code > 0xffffff)
+			return err_set(err, -EINVAL,
+				       "specification: device %zu: no PCI function has such "
+				       "numbers",
+				       i);
+	}
+	return 0;
+}
+
 /* What was unpacked, packed again, has to be what came. */
 static int check_one_to_one(const Agent__ContainerSpec *spec, struct bytes text, struct err *err)
 {
@@ -229,6 +251,8 @@ static int check_all(const Agent__ContainerSpec *spec, struct bytes text, struct
 		r = check_capabilities(spec->capabilities, err);
 	if (r == 0)
 		r = check_rlimits(spec, err);
+	if (r == 0)
+		r = check_devices(spec, err);
 	return r < 0 ? r : check_one_to_one(spec, text, err);
 }
 

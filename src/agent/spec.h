@@ -28,6 +28,7 @@ enum {
 	SPEC_CPU_MILLI_MAX = 1024 * 1000,
 	SPEC_CPU_MILLI_MIN = 10, /* a millisecond of each hundred, the kernel's least */
 	SPEC_NOFILE_MAX = PRIVILEGE_NOFILE_MAX,
+	SPEC_DEVICES_MAX = 128,
 };
 #define SPEC_BLOCKS_MAX (UINT64_C(1) << 40) /* of 4096 bytes */
 

@@ -23,11 +23,11 @@ static const struct config_key_info keys[CONFIG_KEY_COUNT] = {
 		"What runs the guest's code: kvm, tcg (QEMU's translator), or kvm where it works.",
 	},
 	[CONFIG_START_TIMEOUT_KVM] = {
-		"start_timeout_kvm", CONFIG_DURATION, false, SECOND / 10, 3600 * SECOND, NULL, "30s",
+		"start_timeout_kvm", CONFIG_DURATION, false, SECOND, 3600 * SECOND, NULL, "30s",
 		"How long a guest may take to come up with KVM.",
 	},
 	[CONFIG_START_TIMEOUT_TCG] = {
-		"start_timeout_tcg", CONFIG_DURATION, false, SECOND / 10, 3600 * SECOND, NULL, "2m",
+		"start_timeout_tcg", CONFIG_DURATION, false, SECOND, 3600 * SECOND, NULL, "2m",
 		"How long a guest may take to come up with TCG.",
 	},
 	[CONFIG_DEFAULT_CPUS] = {
@@ -37,6 +37,11 @@ static const struct config_key_info keys[CONFIG_KEY_COUNT] = {
 	[CONFIG_DEFAULT_MEMORY] = {
 		"default_memory", CONFIG_SIZE, false, 16 * MIB, 65536 * GIB, NULL, "512MiB",
 		"Memory of a container that asks for none in particular.",
+	},
+	[CONFIG_DEFAULT_PIDS] = {
+		/* podman's; up to Linux's PID_MAX_LIMIT */
+		"default_pids", CONFIG_INT, false, 0, 4 << 20, NULL, "2048",
+		"Processes, at most, of a container that asks for no limit in particular; 0: any number.",
 	},
 	[CONFIG_LAYER_MAX_SIZE] = {
 		"layer_max_size", CONFIG_SIZE, false, MIB, 16384 * GIB, NULL, "16GiB",
@@ -73,6 +78,15 @@ static const struct config_key_info keys[CONFIG_KEY_COUNT] = {
 	[CONFIG_FIRMWARE] = {
 		"firmware", CONFIG_PATH, false, 0, 0, NULL, "/usr/share/qemu/qboot.rom",
 		"The guest's firmware.",
+	},
+	[CONFIG_FIRMWARE_DEVICES] = {
+		"firmware_devices", CONFIG_PATH, false, 0, 0, NULL, "/usr/share/seabios/bios-256k.bin",
+		"The guest's firmware with passed-through devices: it numbers buses and places BARs.",
+	},
+	[CONFIG_KEEP_DRIVERS] = {
+		"keep_drivers", CONFIG_WORDS, false, 0, 0, NULL,
+		"ahci megaraid_sas mpt3sas smartpqi hpsa aacraid virtio_blk ast mgag200",
+		"The host's drivers whose devices no pod takes.",
 	},
 	[CONFIG_CACHE_DIR] = {
 		"cache_dir", CONFIG_PATH, false, 0, 0, NULL, "",
@@ -113,6 +127,23 @@ static int parse_path(const char *text)
 	return 0;
 }
 
+static int parse_words(const char *text)
+{
+	if (strlen(text) > CONFIG_TEXT_MAX)
+		return -ERANGE;
+	if (text[strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_- ")])
+		return -EINVAL;
+	for (const char *c = text; *c; c++)
+		if (*c == ' ' && (c == text || c[1] == ' ' || !c[1]))
+			return -EINVAL;
+	return 0;
+}
+
+static bool is_text(const struct config_key_info *key)
+{
+	return key->type == CONFIG_PATH || key->type == CONFIG_WORDS;
+}
+
 static int parse_value(const struct config_key_info *key, const char *text, uint64_t *ret)
 {
 	uint64_t value = 0;
@@ -125,6 +156,8 @@ static int parse_value(const struct config_key_info *key, const char *text, uint
 		return parse_word(key->words, text, ret);
 	case CONFIG_PATH:
 		return parse_path(text);
+	case CONFIG_WORDS:
+		return parse_words(text);
 	case CONFIG_INT:
 		r = text_parse_uint(text, UINT64_MAX, &value);
 		break;
@@ -172,6 +205,7 @@ static int format_number(const struct config_key_info *key, uint64_t value, stru
 		return format_unit(value, durations, duration_names, ret);
 	case CONFIG_INT:
 	case CONFIG_PATH:
+	case CONFIG_WORDS:
 		break;
 	}
 	return buf_addf(ret, "%llu", (unsigned long long)value);
@@ -231,13 +265,14 @@ static int refuse_value(const struct config_key_info *key, const char *value, in
 		[CONFIG_DURATION] = "a duration, as '30s'",
 		[CONFIG_ENUM] = "one of",
 		[CONFIG_PATH] = "an absolute path or nothing",
+		[CONFIG_WORDS] = "words with single blanks between",
 	};
 	CLEANUP(buf_done) struct buf more = { 0 };
 
 	if (key->type == CONFIG_ENUM) {
 		for (size_t i = 0; key->words[i]; i++)
 			(void)buf_addf(&more, " '%s'", key->words[i]);
-	} else if (num == -ERANGE && key->type == CONFIG_PATH) {
+	} else if (num == -ERANGE && is_text(key)) {
 		(void)buf_addf(&more, ", of at most %d bytes", CONFIG_TEXT_MAX);
 	} else if (num == -ERANGE) {
 		(void)buf_addf(&more, ", from ");
@@ -274,7 +309,7 @@ int config_set(struct config *cfg, const char *name, const char *value, enum con
 		return refuse_value(key, value, r, err);
 	if (slot->source > source)
 		return 0;
-	if (key->type == CONFIG_PATH) {
+	if (is_text(key)) {
 		text = strdup(value);
 		if (!text)
 			return err_num(err, -ENOMEM, "set '%s'", name);
@@ -286,19 +321,19 @@ int config_set(struct config *cfg, const char *name, const char *value, enum con
 
 uint64_t config_number(const struct config *cfg, enum config_key key)
 {
-	assert(key < CONFIG_KEY_COUNT && keys[key].type != CONFIG_PATH);
+	assert(key < CONFIG_KEY_COUNT && !is_text(&keys[key]));
 	return cfg->values[key].number;
 }
 
 const char *config_text(const struct config *cfg, enum config_key key)
 {
-	assert(key < CONFIG_KEY_COUNT && keys[key].type == CONFIG_PATH);
+	assert(key < CONFIG_KEY_COUNT && is_text(&keys[key]));
 	return cfg->values[key].text ? cfg->values[key].text : keys[key].fallback;
 }
 
 int config_format(const struct config *cfg, enum config_key key, struct buf *ret)
 {
-	if (keys[key].type == CONFIG_PATH)
+	if (is_text(&keys[key]))
 		return buf_addf(ret, "%s", config_text(cfg, key));
 	return format_number(&keys[key], cfg->values[key].number, ret);
 }

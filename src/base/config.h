@@ -29,6 +29,7 @@ enum config_key {
 	CONFIG_START_TIMEOUT_TCG, /* ms */
 	CONFIG_DEFAULT_CPUS,
 	CONFIG_DEFAULT_MEMORY, /* bytes */
+	CONFIG_DEFAULT_PIDS,   /* 0: no limit */
 	CONFIG_LAYER_MAX_SIZE, /* bytes */
 	CONFIG_LAYER_MAX_ENTRIES,
 	CONFIG_LOG_SIZE, /* bytes */
@@ -37,6 +38,8 @@ enum config_key {
 	CONFIG_GUEST_DIR,
 	CONFIG_QEMU,
 	CONFIG_FIRMWARE,
+	CONFIG_FIRMWARE_DEVICES,
+	CONFIG_KEEP_DRIVERS,
 	CONFIG_CACHE_DIR,
 	CONFIG_RUN_DIR,
 	CONFIG_KEY_COUNT
@@ -55,6 +58,7 @@ enum config_type {
 	CONFIG_DURATION, /* ms: "30s" */
 	CONFIG_ENUM,	 /* one of words */
 	CONFIG_PATH,	 /* absolute, or empty */
+	CONFIG_WORDS,	 /* letters, digits, '_' and '-', with single blanks between */
 };
 
 /* Where a value came from, the weakest first: a stronger one is never replaced by a weaker. */

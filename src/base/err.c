@@ -33,6 +33,20 @@ static const struct err_code_info codes[] = {
 	  "Leave it out; LIMITS in casemate-run(1) says what there is instead." },
 	{ ERR_HOST, "host", "This host lacks something, or refuses it.",
 	  "The line names it: a file, a number of CPUs, memory, KVM." },
+	{ ERR_DEVICE_NONE, "device-none", "This machine has no device at that address.",
+	  "`casemate topology` lists those there are." },
+	{ ERR_DEVICE_COUNT, "device-count", "There are not so many devices to be had.",
+	  "`casemate topology` lists them, with who has each; ask for fewer, or with a looser "
+	  "--near." },
+	{ ERR_DEVICE_HELD, "device-held",
+	  "A device may not be taken from the host, or cannot be taken now.",
+	  "The line names it, and the way by which it is bound to what was asked for. Another device "
+	  "may do; keep_drivers says whose devices the host keeps." },
+	{ ERR_DEVICE_SPACE, "device-space",
+	  "The devices' BARs do not fit into the guest's addresses.",
+	  "Ask for fewer devices, or use a CPU with more physical address bits." },
+	{ ERR_UNKNOWN, "unknown", "What the machine does not tell, and a pod has to know.",
+	  "As root everything can be read. `casemate plan` lists what is unknown." },
 	{ ERR_GUEST_BOOT, "guest-boot", "The guest did not come up.",
 	  "The lines after it are the last of its console. If the host is merely slow, raise "
 	  "start_timeout_tcg or start_timeout_kvm." },

@@ -33,6 +33,11 @@ enum err_code {
 	ERR_UNREADABLE = 114,	/* a file of a rootfs: that the user may not read */
 	ERR_UNSUPPORTED = 121,	/* understood, but not there (yet) */
 	ERR_HOST = 131,		/* something this host lacks */
+	ERR_DEVICE_NONE = 132,	/* no such device */
+	ERR_DEVICE_COUNT = 133, /* more devices than there are, or than fit */
+	ERR_DEVICE_HELD = 134,	/* a device that may not be taken, or not now */
+	ERR_DEVICE_SPACE = 135, /* BARs larger than the guest's addresses */
+	ERR_UNKNOWN = 136,	/* what the machine does not tell, and a pod must know */
 	ERR_GUEST_BOOT = 141,	/* the guest did not come up in time */
 	ERR_GUEST_GONE = 142,	/* the guest ended or broke the protocol */
 	ERR_CONTAINER = 151,	/* the container's process could not be started */

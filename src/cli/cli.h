@@ -12,6 +12,7 @@
 #include "base/config.h"
 #include "base/err.h"
 #include "base/macro.h"
+#include "cli/options.h"
 
 enum {
 	CLI_OK = 0,
@@ -31,12 +32,11 @@ struct cli_command {
 	const char *usage;   /* what follows the name */
 	const char *summary; /* one line; NULL: not for people */
 	cli_main *main;
-	const char *flags; /* a blank between; NULL: it looks at its own */
 };
 
 cli_main cli_config_main, cli_delete_main, cli_exec_main, cli_explain_main, cli_kill_main,
-	cli_list_main, cli_logs_main, cli_prepare_main, cli_ps_main, cli_recover_main, cli_run_main,
-	cli_state_main;
+	cli_list_main, cli_logs_main, cli_plan_main, cli_prepare_main, cli_ps_main,
+	cli_recover_main, cli_run_main, cli_state_main, cli_topology_main;
 
 /* main.c: one line on stderr, "casemate: COMMAND: ..."; returns status. */
 int cli_fail(const char *command, const struct err *err, int status);
@@ -45,6 +45,13 @@ void cli_note(const char *fmt, ...) PRINTF_LIKE(1, 2);
 
 /* Exit status of a command that is not run or exec. */
 int cli_status(const struct err *err);
+
+/*
+ * main.c: for a command that is not run or exec. False: with *ret_status it is at its end, since
+ * --help was asked for and given, or a flag was refused.
+ */
+bool cli_parse(enum options_command command, int argc, char **argv, struct options *ret,
+	       int *ret_status);
 
 /* main.c: prints the command's own line and options; for --help. */
 int cli_help(const char *command, const char *options);

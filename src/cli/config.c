@@ -34,19 +34,22 @@ static int keys(void)
 int cli_config_main(int argc, char **argv)
 {
 	CLEANUP(config_done) struct config config = { 0 };
+	CLEANUP(options_done) struct options options = { 0 };
 	struct err err = { 0 };
-	int r;
+	const char *what;
+	int r, status;
 
-	if (argc == 2 && strcmp(argv[1], "--help") == 0)
-		return cli_help("config", NULL);
-	if (argc != 2)
+	if (!cli_parse(OPTIONS_CONFIG, argc, argv, &options, &status))
+		return status;
+	if (options.word_count != 1)
 		return cli_usage("config", "one of show, keys, check is needed");
-	if (strcmp(argv[1], "keys") == 0)
+	what = options.words[0];
+	if (strcmp(what, "keys") == 0)
 		return keys();
-	if (strcmp(argv[1], "show") != 0 && strcmp(argv[1], "check") != 0)
-		return cli_usage("config", "'%s': not one of show, keys, check", argv[1]);
-	r = cli_config_load(NULL, 0, &config, &err);
+	if (strcmp(what, "show") != 0 && strcmp(what, "check") != 0)
+		return cli_usage("config", "'%s': not one of show, keys, check", what);
+	r = cli_config_load(options.config.at, options.config.len, &config, &err);
 	if (r < 0)
 		return cli_fail("config", &err, cli_status(&err));
-	return strcmp(argv[1], "show") == 0 ? show(&config) : CLI_OK;
+	return strcmp(what, "show") == 0 ? show(&config) : CLI_OK;
 }

@@ -65,27 +65,23 @@ static int delete_container(struct target *target, bool force, struct err *err)
 
 int cli_delete_main(int argc, char **argv)
 {
+	CLEANUP(options_done) struct options options = { 0 };
 	struct err err = { 0 };
-	int status = CLI_OK, r, first = 1;
-	bool force = false;
+	int status = CLI_OK, r;
 
-	if (argc == 2 && strcmp(argv[1], "--help") == 0)
-		return cli_help("delete", NULL);
-	if (argc > 1 && (strcmp(argv[1], "--force") == 0 || strcmp(argv[1], "-f") == 0)) {
-		force = true;
-		first = 2;
-	}
-	if (first >= argc)
+	if (!cli_parse(OPTIONS_DELETE, argc, argv, &options, &status))
+		return status;
+	if (options.word_count < 1)
 		return cli_usage("delete", "a POD[/CONTAINER] is needed");
-	for (int i = first; i < argc; i++) {
+	for (int i = 0; i < options.word_count; i++) {
 		CLEANUP(target_done)
 		struct target target = { .client = { .run_fd = -1, .pod_fd = -1 } };
 
 		err = (struct err){ 0 };
-		r = target_open(argv[i], &target, &err);
+		r = target_open(&options, options.words[i], &target, &err);
 		if (r >= 0)
-			r = target.whole_pod ? delete_pod(&target, force, &err)
-					     : delete_container(&target, force, &err);
+			r = target.whole_pod ? delete_pod(&target, options.force, &err)
+					     : delete_container(&target, options.force, &err);
 		if (r < 0)
 			status = cli_fail("delete", &err, r == -EBUSY ? CLI_NO : cli_status(&err));
 	}

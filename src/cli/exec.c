@@ -40,15 +40,15 @@ static int parse(int argc, char **argv, struct exec *exec, struct err *err)
 	r = options_parse(OPTIONS_EXEC, argc, argv, options, err);
 	if (r < 0 || options->help)
 		return r;
-	if (options->first >= argc)
+	if (options->word_count < 1)
 		return err_coded(err, ERR_USAGE, -EINVAL, "a pod and a command are needed");
-	if (text_parse_target(argv[options->first], &exec->target) < 0)
+	if (text_parse_target(options->words[0], &exec->target) < 0)
 		return err_coded(err, ERR_USAGE, -EINVAL, "'%s': not a POD or POD/CONTAINER",
-				 argv[options->first]);
-	exec->args = argv + options->first + 1;
+				 options->words[0]);
+	exec->args = options->words + 1;
 	if (exec->args[0] && strcmp(exec->args[0], "--") == 0)
 		exec->args++;
-	exec->arg_count = (size_t)(argv + argc - exec->args);
+	exec->arg_count = (size_t)(options->words + options->word_count - exec->args);
 	if (exec->arg_count == 0)
 		return err_coded(err, ERR_USAGE, -EINVAL, "a command is needed");
 	if (options->terminal && !options->detach && !isatty(STDIN_FILENO))
@@ -58,7 +58,7 @@ static int parse(int argc, char **argv, struct exec *exec, struct err *err)
 	if (r < 0)
 		return err_num(err, r, "make a name");
 	text_hex(random, sizeof(random), exec->id);
-	return cli_config_load(NULL, 0, &exec->config, err);
+	return cli_config_load(options->config.at, options->config.len, &exec->config, err);
 }
 
 static int make(struct exec *exec, struct err *err)
@@ -96,23 +96,12 @@ static int make(struct exec *exec, struct err *err)
 	return session_call(&exec->session, "Exec", &task.base, err);
 }
 
-static void forget_process(struct exec *exec)
-{
-	Task__DeleteRequest request = TASK__DELETE_REQUEST__INIT;
-
-	request.id = exec->target.container;
-	request.exec_id = exec->id;
-	if (exec->client.conn)
-		(void)client_call(&exec->client, "Delete", &request.base, NULL, NULL);
-}
-
 static int exec_process(struct exec *exec, struct err *err)
 {
 	const struct session_opts opts = { .interactive = exec->options.interactive,
 					   .terminal = exec->options.terminal,
 					   .detach = exec->options.detach };
 	uint32_t status = 0;
-	bool made = false;
 	int r;
 
 	r = session_open(&exec->session, &exec->client, exec->target.container, exec->id, &opts,
@@ -121,13 +110,10 @@ static int exec_process(struct exec *exec, struct err *err)
 		r = make(exec, err);
 	if (r < 0)
 		err_wrap(err, r, "%s/%s", exec->target.pod, exec->target.container);
-	if (r >= 0) {
-		made = true;
+	else
 		r = session_run(&exec->session, &status, err);
-	}
+	/* the shim deletes the process once this connection has gone: nobody waits for that */
 	session_done(&exec->session);
-	if (made && !exec->options.detach)
-		forget_process(exec);
 	return r < 0 ? session_failed(&exec->session, "exec", r, err) : (int)status;
 }
 

@@ -22,19 +22,24 @@ static int unknown(const char *name)
 
 int cli_explain_main(int argc, char **argv)
 {
-	bool found = argc == 1;
+	CLEANUP(options_done) struct options options = { 0 };
+	const char *code;
+	bool found;
+	int status;
 
-	if (argc == 2 && strcmp(argv[1], "--help") == 0)
-		return cli_help("explain", NULL);
-	if (argc > 2)
+	if (!cli_parse(OPTIONS_EXPLAIN, argc, argv, &options, &status))
+		return status;
+	if (options.word_count > 1)
 		return cli_usage("explain", "one code at most");
+	code = options.words[0];
+	found = !code;
 	for (size_t i = 0; err_code_info(i); i++) {
 		const struct err_code_info *info = err_code_info(i);
 
-		if (argc == 2 && strcmp(argv[1], info->name) != 0)
+		if (code && strcmp(code, info->name) != 0)
 			continue;
 		(void)printf("%s\n    %s\n    %s\n", info->name, info->what, info->todo);
 		found = true;
 	}
-	return found ? CLI_OK : unknown(argv[1]);
+	return found ? CLI_OK : unknown(code);
 }

@@ -26,28 +26,25 @@ static uint32_t parse_signal(const char *text)
 int cli_kill_main(int argc, char **argv)
 {
 	CLEANUP(target_done) struct target target = { .client = { .run_fd = -1, .pod_fd = -1 } };
+	CLEANUP(options_done) struct options options = { 0 };
 	Task__KillRequest request = TASK__KILL_REQUEST__INIT;
 	struct err err = { 0 };
-	int r;
+	int r, status;
 
-	if (argc == 2 && strcmp(argv[1], "--help") == 0)
-		return cli_help("kill", NULL);
-	if (argc > 1 && strcmp(argv[1], "--all") == 0) {
-		request.all = true;
-		argv++;
-		argc--;
-	}
-	if (argc < 2 || argc > 3)
+	if (!cli_parse(OPTIONS_KILL, argc, argv, &options, &status))
+		return status;
+	if (options.word_count < 1 || options.word_count > 2)
 		return cli_usage("kill", "a POD[/CONTAINER] is needed, and at most one signal");
-	request.signal = argc == 3 ? parse_signal(argv[2]) : SIGTERM;
+	request.all = options.all;
+	request.signal = options.words[1] ? parse_signal(options.words[1]) : SIGTERM;
 	if (request.signal == 0)
-		return cli_usage("kill", "'%s': not a signal", argv[2]);
-	r = target_open(argv[1], &target, &err);
+		return cli_usage("kill", "'%s': not a signal", options.words[1]);
+	r = target_open(&options, options.words[0], &target, &err);
 	if (r >= 0) {
 		request.id = target.name.container;
 		r = client_call(&target.client, "Kill", &request.base, NULL, &err);
 		if (r < 0)
-			err_wrap(&err, r, "%s", argv[1]);
+			err_wrap(&err, r, "%s", options.words[0]);
 	}
 	return r < 0 ? cli_fail("kill", &err, cli_status(&err)) : CLI_OK;
 }

@@ -51,25 +51,25 @@ static int list(const struct config *config, json_t *array, struct err *err)
 
 int cli_list_main(int argc, char **argv)
 {
-	bool as_json = argc == 2 && strcmp(argv[1], "--json") == 0;
+	CLEANUP(options_done) struct options options = { 0 };
 	CLEANUP(config_done) struct config config = { 0 };
 	struct err err = { 0 };
 	json_t *array;
-	int r;
+	int r, status;
 
-	if (argc == 2 && strcmp(argv[1], "--help") == 0)
-		return cli_help("list", NULL);
-	if (argc > 1 && !as_json)
-		return cli_usage("list", "'%s': not understood", argv[1]);
-	r = cli_config_load(NULL, 0, &config, &err);
+	if (!cli_parse(OPTIONS_LIST, argc, argv, &options, &status))
+		return status;
+	if (options.word_count > 0)
+		return cli_usage("list", "'%s': not understood", options.words[0]);
+	r = cli_config_load(options.config.at, options.config.len, &config, &err);
 	if (r < 0)
 		return cli_fail("list", &err, cli_status(&err));
-	array = as_json ? json_array() : NULL;
-	if (!as_json)
+	array = options.json ? json_array() : NULL;
+	if (!options.json)
 		(void)printf("%-24s %-16s %-9s %4s  %s\n", "POD", "CONTAINER", "STATUS", "EXIT",
 			     "IMAGE");
 	r = list(&config, array, &err);
-	if (r >= 0 && as_json && json_dumpf(array, stdout, JSON_INDENT(2)) == 0)
+	if (r >= 0 && options.json && json_dumpf(array, stdout, JSON_INDENT(2)) == 0)
 		(void)putchar('\n');
 	json_decref(array);
 	return r < 0 ? cli_fail("list", &err, cli_status(&err)) : CLI_OK;

@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -110,21 +109,16 @@ static int logs(struct target *target, bool following, struct err *err)
 int cli_logs_main(int argc, char **argv)
 {
 	CLEANUP(target_done) struct target target = { .client = { .run_fd = -1, .pod_fd = -1 } };
+	CLEANUP(options_done) struct options options = { 0 };
 	struct err err = { 0 };
-	bool following = false;
-	int r;
+	int r, status;
 
-	if (argc == 2 && strcmp(argv[1], "--help") == 0)
-		return cli_help("logs", NULL);
-	if (argc > 1 && (strcmp(argv[1], "-f") == 0 || strcmp(argv[1], "--follow") == 0)) {
-		following = true;
-		argv++;
-		argc--;
-	}
-	if (argc != 2)
+	if (!cli_parse(OPTIONS_LOGS, argc, argv, &options, &status))
+		return status;
+	if (options.word_count != 1)
 		return cli_usage("logs", "one POD[/CONTAINER] is needed");
-	r = target_open(argv[1], &target, &err);
+	r = target_open(&options, options.words[0], &target, &err);
 	if (r >= 0)
-		r = logs(&target, following, &err);
+		r = logs(&target, options.follow, &err);
 	return r < 0 ? cli_fail("logs", &err, cli_status(&err)) : CLI_OK;
 }

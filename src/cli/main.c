@@ -9,26 +9,26 @@
 
 static const struct cli_command commands[] = {
 	{ "run", "[FLAG...] IMAGE [-- COMMAND...]", "run a container in a VM of its own",
-	  cli_run_main, NULL },
+	  cli_run_main },
 	{ "exec", "[FLAG...] POD[/CONTAINER] COMMAND...", "run a command in a running container",
-	  cli_exec_main, NULL },
-	{ "list", "[--json]", "the pods there are, and their containers", cli_list_main,
-	  "--json --help" },
-	{ "state", "POD[/CONTAINER]", "all about one of them, as JSON", cli_state_main, "--help" },
-	{ "ps", "POD[/CONTAINER]", "the processes in a container", cli_ps_main, "--help" },
-	{ "logs", "[-f] POD[/CONTAINER]", "output of a detached container", cli_logs_main,
-	  "-f --follow --help" },
-	{ "kill", "[--all] POD[/CONTAINER] [SIGNAL]", "signal a container; SIGTERM if not said",
-	  cli_kill_main, "--all --help" },
-	{ "delete", "[--force] POD[/CONTAINER]...", "remove what has ended", cli_delete_main,
-	  "-f --force --help" },
-	{ "recover", "[--json]", "undo what dead pods have left", cli_recover_main,
-	  "--json --help" },
-	{ "config", "show|keys|check", "the configuration in force, its keys, its files",
-	  cli_config_main, "--help" },
+	  cli_exec_main },
+	{ "list", "[FLAG...]", "the pods there are, and their containers", cli_list_main },
+	{ "state", "[FLAG...] POD[/CONTAINER]", "all about one of them, as JSON", cli_state_main },
+	{ "ps", "[FLAG...] POD[/CONTAINER]", "the processes in a container", cli_ps_main },
+	{ "logs", "[FLAG...] POD[/CONTAINER]", "output of a detached container", cli_logs_main },
+	{ "kill", "[FLAG...] POD[/CONTAINER] [SIGNAL]", "signal a container; SIGTERM if not said",
+	  cli_kill_main },
+	{ "delete", "[FLAG...] POD[/CONTAINER]...", "remove what has ended", cli_delete_main },
+	{ "recover", "[FLAG...]", "undo what dead pods have left", cli_recover_main },
+	{ "topology", "[FLAG...]", "this host's PCI tree, groups, nodes, or a capture's",
+	  cli_topology_main },
+	{ "plan", "[FLAG...]", "the VM that a request would get, and its devices' tree",
+	  cli_plan_main },
+	{ "config", "[FLAG...] show|keys|check", "the configuration in force, its keys, its files",
+	  cli_config_main },
 	{ "explain", "[CODE]", "what the code after an error means, and what to do",
-	  cli_explain_main, "--help" },
-	{ "prepare", "", NULL, cli_prepare_main, NULL },
+	  cli_explain_main },
+	{ "prepare", "", NULL, cli_prepare_main },
 };
 
 /* Words of the user's and of files: on one line, and nothing that moves a cursor. */
@@ -134,22 +134,24 @@ static int unknown(const char *name)
 	return cli_usage(name, "no such command: `casemate --help` lists them");
 }
 
-/* Words that begin with '-', up to "--", are flags: those the command has, or a mistake. */
-static int check_flags(const struct cli_command *command, char **words)
+bool cli_parse(enum options_command command, int argc, char **argv, struct options *ret,
+	       int *ret_status)
 {
-	for (; *words && strcmp(*words, "--") != 0; words++) {
-		size_t len = strlen(*words);
-		const char *at = (*words)[0] == '-' ? command->flags : NULL;
+	struct err err = { 0 };
+	int r;
 
-		while (at && (strncmp(at, *words, len) != 0 || (at[len] != ' ' && at[len]))) {
-			at = strchr(at, ' ');
-			at = at ? at + 1 : NULL;
-		}
-		if ((*words)[0] == '-' && !at)
-			return cli_usage(command->name, "%s: no such flag: there is %s", *words,
-					 command->flags);
+	r = options_parse(command, argc, argv, ret, &err);
+	if (r < 0) {
+		*ret_status = cli_fail(argv[0], &err, cli_status(&err));
+		return false;
 	}
-	return CLI_OK;
+	if (ret->help) {
+		cleanup_free char *flags = options_help(command);
+
+		*ret_status = cli_help(argv[0], flags);
+		return false;
+	}
+	return true;
 }
 
 int main(int argc, char **argv)
@@ -170,9 +172,7 @@ int main(int argc, char **argv)
 	command = find(argv[1]);
 	if (!command)
 		return unknown(argv[1]);
-	status = command->flags ? check_flags(command, argv + 2) : CLI_OK;
-	if (status == CLI_OK)
-		status = command->main(argc - 1, argv + 1);
+	status = command->main(argc - 1, argv + 1);
 	if (fflush(stdout) != 0 && status == CLI_OK)
 		return CLI_HOST;
 	return status;

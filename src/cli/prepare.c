@@ -244,6 +244,17 @@ static int fill_privileges(struct prepare *prepare, const struct oci_bundle *bun
 	return 0;
 }
 
+static uint32_t limit_pids(const struct prepare *prepare, const struct oci_bundle *bundle)
+{
+	const Casemate__Request *request = prepare->request->request;
+
+	if (request->pids_set)
+		return request->pids;
+	if (bundle && bundle->pids_set)
+		return bundle->pids;
+	return (uint32_t)config_number(&prepare->config, CONFIG_DEFAULT_PIDS);
+}
+
 /* What the bundle says holds where the command line says nothing. */
 static int fill_spec(struct prepare *prepare, const struct oci_bundle *bundle,
 		     Agent__ContainerSpec *spec, struct err *err)
@@ -257,6 +268,7 @@ static int fill_spec(struct prepare *prepare, const struct oci_bundle *bundle,
 	spec->read_only = request->read_only;
 	resources->cpu_milli = request->cpu_milli;
 	resources->memory_bytes = request->memory_bytes;
+	resources->pids = limit_pids(prepare, bundle);
 	if (bundle) {
 		if (!spec->hostname[0] && bundle->hostname)
 			spec->hostname = unconst(bundle->hostname);
@@ -265,7 +277,6 @@ static int fill_spec(struct prepare *prepare, const struct oci_bundle *bundle,
 		if (!resources->memory_bytes)
 			resources->memory_bytes = bundle->memory_bytes;
 		spec->read_only = spec->read_only || bundle->read_only;
-		resources->pids = bundle->pids;
 		r = fill_privileges(prepare, bundle, spec, err);
 		if (r < 0)
 			return r;
@@ -274,6 +285,19 @@ static int fill_spec(struct prepare *prepare, const struct oci_bundle *bundle,
 	if (!resources->memory_bytes)
 		resources->memory_bytes = config_number(config, CONFIG_DEFAULT_MEMORY);
 	return check_hostname(spec->hostname, err);
+}
+
+/* A VM is built with its devices: a container that comes later gets none. */
+static int check_devices(const struct prepare *prepare, struct err *err)
+{
+	const Casemate__DeviceRequest *devices = prepare->request->request->devices;
+
+	if (devices && !prepare->request->with_vm &&
+	    (devices->n_named || devices->gpus || devices->nics || devices->nvme))
+		return err_coded(err, ERR_USAGE, -EINVAL,
+				 "devices are the pod's first container's: '%s' is not it",
+				 prepare->request->container);
+	return 0;
 }
 
 static int pack_spec(struct prepare *prepare, const Agent__ContainerSpec *spec, struct err *err)
@@ -313,9 +337,11 @@ static int work(struct prepare *prepare, struct rootfs_image **ret_image, struct
 	if (r >= 0)
 		r = add_layers(prepare, image, &spec, err);
 	if (r >= 0)
-		r = pack_spec(prepare, &spec, err);
+		r = check_devices(prepare, err);
 	if (r >= 0 && prepare->request->with_vm)
 		r = prepare_vm(prepare, &spec, err);
+	if (r >= 0)
+		r = pack_spec(prepare, &spec, err);
 	phase(prepare, "plan");
 	prepare->result.image_digest = image->digest;
 	return r;

@@ -32,8 +32,8 @@ struct prepare {
 	uint64_t phase_us;
 };
 
-/* Adds the VM to the result: what it is given by number, and its descriptors. */
-int prepare_vm(struct prepare *prepare, const Agent__ContainerSpec *spec, struct err *err);
+/* Adds the VM to the result, and what it is given of the host to the specification. */
+int prepare_vm(struct prepare *prepare, Agent__ContainerSpec *spec, struct err *err);
 
 /* A line for the user, said once, now. */
 void prepare_note(struct prepare *prepare, const char *text);

@@ -3,43 +3,14 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/sysinfo.h>
 #include <unistd.h>
 
+#include "cli/planning.h"
 #include "cli/prepare.h"
 #include "emit/qemu.h"
 #include "plan/plan.h"
 #include "sys/file.h"
-#include "sys/host.h"
 #include "sys/kvm.h"
-
-/* The guest lies beside the programs in the build tree, and below lib/ when installed. */
-static int open_guest(const struct config *config, int *ret_fd, char *ret_path, size_t size,
-		      struct err *err)
-{
-	const char *chosen = config_text(config, CONFIG_GUEST_DIR);
-	static const char *const below[] = { "guest", "../lib/casemate/guest" };
-	char folder[3072];
-	int r;
-
-	if (chosen[0]) {
-		(void)snprintf(ret_path, size, "%s", chosen);
-		return file_open_dir(AT_FDCWD, chosen, ret_fd, err);
-	}
-	r = host_program_dir(folder, sizeof(folder), err);
-	if (r < 0)
-		return r;
-	for (size_t i = 0; i < ARRAY_SIZE(below); i++) {
-		(void)snprintf(ret_path, size, "%s/%s", folder, below[i]);
-		if (file_open_dir(AT_FDCWD, ret_path, ret_fd, NULL) >= 0 &&
-		    faccessat(*ret_fd, "manifest.json", R_OK, 0) == 0)
-			return 0;
-	}
-	return err_coded(err, ERR_HOST, -ENOENT,
-			 "find the guest: no manifest.json in '%s' or '%s/%s': `make` builds it, "
-			 "guest_dir names another folder",
-			 ret_path, folder, below[0]);
-}
 
 static int add_fd(struct prepare *prepare, int fd, enum layout_role role)
 {
@@ -107,15 +78,6 @@ static int choose_accel(struct prepare *prepare, enum layout_accel *ret, int *re
 	return 0;
 }
 
-static int read_manifest(int dir_fd, struct manifest *ret, struct err *err)
-{
-	CLEANUP(buf_done) struct buf text = { 0 };
-	int r;
-
-	r = file_read(dir_fd, "manifest.json", MANIFEST_MAX, &text, err);
-	return r < 0 ? r : manifest_parse(buf_bytes(&text), ret, err);
-}
-
 static int lend_argv(struct prepare *prepare, struct emit_qemu *emit, struct err *err)
 {
 	Casemate__Vm *vm = prepare->result.vm;
@@ -155,26 +117,103 @@ static int make_argv(struct prepare *prepare, const struct layout *layout, struc
 	return 0;
 }
 
-static int plan(struct prepare *prepare, const Agent__ContainerSpec *spec,
+/* What the shim is to lease, the passed devices first. */
+static int add_leased(struct prepare *prepare, const struct planning *planning, size_t index,
+		      int device, struct err *err)
+{
+	const struct machine_device *host = &planning->machine->devices[device];
+	Casemate__Leased *leased = arena_alloc(&prepare->arena, sizeof(*leased));
+	char text[PCI_ADDRESS_TEXT];
+
+	if (!leased)
+		return err_num(err, -ENOMEM, "plan the devices");
+	casemate__leased__init(leased);
+	leased->address = arena_strdup(&prepare->arena, pci_address_format(host->address, text));
+	leased->driver = arena_strdup(&prepare->arena, host->driver ? host->driver : "");
+	if (index < planning->plan.choice.given_count)
+		leased->guest = arena_strdup(
+			&prepare->arena,
+			pci_address_format(layout_guest_address(&planning->plan.layout, index),
+					   text));
+	leased->vendor = (uint32_t)host->vendor;
+	leased->device = (uint32_t)host->device;
+	leased->group = host->group == MACHINE_NONE ? -1
+						    : planning->machine->groups[host->group].id;
+	prepare->result.vm->leased[index] = leased;
+	return leased->address && leased->driver && leased->guest
+		       ? 0
+		       : err_num(err, -ENOMEM, "plan the devices");
+}
+
+static int add_model(struct prepare *prepare, const struct machine_device *host,
+		     Agent__ContainerSpec *spec, struct err *err)
+{
+	Agent__Device *device = arena_alloc(&prepare->arena, sizeof(*device));
+
+	if (!device)
+		return err_num(err, -ENOMEM, "plan the devices");
+	agent__device__init(device);
+	device->vendor = (uint32_t)host->vendor;
+	device->device = (uint32_t)host->device;
+	device->class_code = (uint32_t)host->class_code;
+	spec->devices[spec->n_devices++] = device;
+	return 0;
+}
+
+/* A plan on paper may do without what is unknown: not this one. */
+static int add_devices(struct prepare *prepare, const struct planning *planning,
+		       Agent__ContainerSpec *spec, struct err *err)
+{
+	const struct plan *plan = &planning->plan;
+	const struct plan_choice *choice = &plan->choice;
+	const size_t count = choice->given_count + choice->held_count;
+	Casemate__Vm *vm = prepare->result.vm;
+	int r;
+
+	r = plan_reasons_err(&plan->reasons, err);
+	if (r == 0)
+		r = plan_reasons_err(&plan->unknown, err);
+	if (r < 0 || count == 0)
+		return r;
+	vm->leased = arena_array(&prepare->arena, count, sizeof(*vm->leased));
+	spec->devices = arena_array(&prepare->arena, count, sizeof(*spec->devices));
+	if (!vm->leased || !spec->devices)
+		return err_num(err, -ENOMEM, "plan the devices");
+	vm->n_leased = count;
+	for (size_t i = 0; r == 0 && i < choice->given_count; i++) {
+		r = add_leased(prepare, planning, i, choice->given[i].device, err);
+		if (r == 0)
+			r = add_model(prepare, &planning->machine->devices[choice->given[i].device],
+				      spec, err);
+	}
+	for (size_t i = 0; r == 0 && i < choice->held_count; i++)
+		r = add_leased(prepare, planning, choice->given_count + i, choice->held[i].device,
+			       err);
+	/* all memory is pinned, the BARs are mapped besides; a 16th for tables and QEMU's own */
+	vm->memlock_bytes = ((uint64_t)plan->layout.memory_mib << 20) + plan->space.bars;
+	vm->memlock_bytes += vm->memlock_bytes / 16 + (64 << 20);
+	return r;
+}
+
+static int plan(struct prepare *prepare, Agent__ContainerSpec *spec,
 		const struct manifest *manifest, int *ret_kvm_fd, struct err *err)
 {
-	const struct config *config = &prepare->config;
-	uint64_t cpus = config_number(config, CONFIG_DEFAULT_CPUS);
-	struct plan_request request = { .guest = manifest, .host_cpus = (uint32_t)get_nprocs() };
-	struct sysinfo info;
-	struct layout layout;
+	struct planning_request request = {
+		.config = &prepare->config,
+		.cpu_milli = spec->resources->cpu_milli,
+		.memory_bytes = spec->resources->memory_bytes,
+		.guest = manifest,
+		.devices = prepare->request->request->devices,
+	};
+	struct planning *planning;
 	int r;
 
 	r = choose_accel(prepare, &request.accel, ret_kvm_fd, err);
-	if (r < 0)
-		return r;
-	request.cpu_milli = spec->resources->cpu_milli ? spec->resources->cpu_milli
-						       : (uint32_t)cpus * 1000;
-	request.memory_bytes = spec->resources->memory_bytes;
-	if (sysinfo(&info) == 0)
-		request.host_memory_bytes = (uint64_t)info.totalram * info.mem_unit;
-	r = plan_make(&request, &layout, err);
-	return r < 0 ? r : make_argv(prepare, &layout, err);
+	if (r >= 0)
+		r = planning_make(&request, &prepare->arena, &planning, err);
+	if (r >= 0)
+		r = add_devices(prepare, planning, spec, err);
+	return r < 0 ? r : make_argv(prepare, &planning->plan.layout, err);
 }
 
 static int add_descriptors(struct prepare *prepare, int guest_fd, const struct manifest *manifest,
@@ -184,7 +223,10 @@ static int add_descriptors(struct prepare *prepare, int guest_fd, const struct m
 
 	r = add_sealed(prepare, guest_fd, manifest->kernel_file, LAYOUT_ROLE_KERNEL, err);
 	if (r >= 0)
-		r = add_sealed(prepare, AT_FDCWD, config_text(&prepare->config, CONFIG_FIRMWARE),
+		r = add_sealed(prepare, AT_FDCWD,
+			       config_text(&prepare->config, prepare->result.vm->n_leased
+								     ? CONFIG_FIRMWARE_DEVICES
+								     : CONFIG_FIRMWARE),
 			       LAYOUT_ROLE_FIRMWARE, err);
 	if (r >= 0)
 		r = add_base(prepare, guest_fd, manifest->base_file, err);
@@ -193,12 +235,11 @@ static int add_descriptors(struct prepare *prepare, int guest_fd, const struct m
 	return r < 0 ? err_recode(err, r, ERR_HOST) : 0;
 }
 
-int prepare_vm(struct prepare *prepare, const Agent__ContainerSpec *spec, struct err *err)
+int prepare_vm(struct prepare *prepare, Agent__ContainerSpec *spec, struct err *err)
 {
 	Casemate__Vm *vm = arena_alloc(&prepare->arena, sizeof(*vm));
 	cleanup_close int guest_fd = -1;
 	struct manifest manifest;
-	char path[4096];
 	int kvm_fd = -1, r;
 
 	if (!vm)
@@ -208,12 +249,9 @@ int prepare_vm(struct prepare *prepare, const Agent__ContainerSpec *spec, struct
 	vm->targets = arena_array(&prepare->arena, LAYOUT_ROLES, sizeof(*vm->targets));
 	if (!vm->targets)
 		return err_num(err, -ENOMEM, "plan the VM");
-	r = open_guest(&prepare->config, &guest_fd, path, sizeof(path), err);
+	r = planning_open_guest(&prepare->config, &guest_fd, &manifest, err);
 	if (r < 0)
 		return r;
-	r = read_manifest(guest_fd, &manifest, err);
-	if (r < 0)
-		return err_recode(err, err_wrap(err, r, "read the guest in '%s'", path), ERR_HOST);
 	vm->guest = arena_strdup(&prepare->arena, manifest.version);
 	r = plan(prepare, spec, &manifest, &kvm_fd, err);
 	return r < 0 ? r : add_descriptors(prepare, guest_fd, &manifest, kvm_fd, err);

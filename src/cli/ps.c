@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <stdio.h>
-#include <string.h>
 
 #include "cli/cli.h"
 #include "cli/target.h"
@@ -8,17 +7,18 @@
 int cli_ps_main(int argc, char **argv)
 {
 	CLEANUP(target_done) struct target target = { .client = { .run_fd = -1, .pod_fd = -1 } };
+	CLEANUP(options_done) struct options options = { 0 };
 	Task__PidsRequest request = TASK__PIDS_REQUEST__INIT;
 	CLEANUP(buf_done) struct buf payload = { 0 };
 	Task__PidsResponse *response = NULL;
 	struct err err = { 0 };
-	int r;
+	int r, status;
 
-	if (argc == 2 && strcmp(argv[1], "--help") == 0)
-		return cli_help("ps", NULL);
-	if (argc != 2)
+	if (!cli_parse(OPTIONS_PS, argc, argv, &options, &status))
+		return status;
+	if (options.word_count != 1)
 		return cli_usage("ps", "one POD[/CONTAINER] is needed");
-	r = target_open(argv[1], &target, &err);
+	r = target_open(&options, options.words[0], &target, &err);
 	if (r >= 0) {
 		request.id = target.name.container;
 		r = client_call(&target.client, "Pids", &request.base, &payload, &err);

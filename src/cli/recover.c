@@ -2,7 +2,6 @@
 #include <fcntl.h>
 #include <jansson.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "cli/cli.h"
 #include "lease/lease.h"
@@ -33,35 +32,43 @@ static void tell(void *data, const struct lease_report *report)
 static int recover(const struct config *config, struct told *told, struct err *err)
 {
 	cleanup_free char *path = NULL;
-	cleanup_close int run_fd = -1, proc_fd = -1;
+	cleanup_close int run_fd = -1, proc_fd = -1, sysfs_fd = -1, dev_fd = -1;
+	struct lease_opts opts = { 0 };
 	int r;
 
 	r = lease_run_dir_open(config_text(config, CONFIG_RUN_DIR), &run_fd, &path, err);
 	if (r >= 0)
 		r = file_open_dir(AT_FDCWD, "/proc", &proc_fd, err);
+	if (r >= 0)
+		r = file_open_dir(AT_FDCWD, "/sys", &sysfs_fd, err);
+	if (r >= 0)
+		r = file_open_dir(AT_FDCWD, "/dev", &dev_fd, err);
 	if (r < 0)
 		return r;
-	return lease_recover(&(struct lease_opts){ .run_fd = run_fd, .proc_fd = proc_fd }, tell,
-			     told, err);
+	opts.run_fd = run_fd;
+	opts.proc_fd = proc_fd;
+	opts.sysfs_fd = sysfs_fd;
+	opts.dev_fd = dev_fd;
+	return lease_recover(&opts, tell, told, err);
 }
 
 int cli_recover_main(int argc, char **argv)
 {
-	bool as_json = argc == 2 && strcmp(argv[1], "--json") == 0;
+	CLEANUP(options_done) struct options options = { 0 };
 	CLEANUP(config_done) struct config config = { 0 };
 	struct told told = { 0 };
 	struct err err = { 0 };
-	int r;
+	int r, status;
 
-	if (argc == 2 && strcmp(argv[1], "--help") == 0)
-		return cli_help("recover", NULL);
-	if (argc > 1 && !as_json)
-		return cli_usage("recover", "'%s': not understood", argv[1]);
-	told.array = as_json ? json_array() : NULL;
-	r = cli_config_load(NULL, 0, &config, &err);
+	if (!cli_parse(OPTIONS_RECOVER, argc, argv, &options, &status))
+		return status;
+	if (options.word_count > 0)
+		return cli_usage("recover", "'%s': not understood", options.words[0]);
+	told.array = options.json ? json_array() : NULL;
+	r = cli_config_load(options.config.at, options.config.len, &config, &err);
 	if (r >= 0)
 		r = recover(&config, &told, &err);
-	if (as_json && json_dumpf(told.array, stdout, JSON_INDENT(2)) == 0)
+	if (options.json && json_dumpf(told.array, stdout, JSON_INDENT(2)) == 0)
 		(void)putchar('\n');
 	else if (r >= 0 && told.count == 0)
 		(void)puts("nothing to recover");

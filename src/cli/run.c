@@ -115,17 +115,17 @@ static int parse(int argc, char **argv, struct run *run, struct err *err)
 	r = options_parse(OPTIONS_RUN, argc, argv, options, err);
 	if (r < 0 || options->help)
 		return r;
-	if (options->first >= argc)
+	if (options->word_count < 1)
 		return err_coded(err, ERR_USAGE, -EINVAL,
 				 "an image is needed: oci:DIR[:TAG], oci-archive:FILE, "
 				 "bundle:DIR or rootfs:DIR");
-	r = absolute_image(argv[options->first], &run->image, err);
+	r = absolute_image(options->words[0], &run->image, err);
 	if (r < 0)
 		return r;
-	run->args = argv + options->first + 1;
+	run->args = options->words + 1;
 	if (run->args[0] && strcmp(run->args[0], "--") == 0)
 		run->args++;
-	run->arg_count = (size_t)(argv + argc - run->args);
+	run->arg_count = (size_t)(options->words + options->word_count - run->args);
 	if (options->terminal && !options->detach && !isatty(STDIN_FILENO))
 		return err_coded(err, ERR_USAGE, -EINVAL,
 				 "--tty: standard input is not a terminal");
@@ -162,6 +162,8 @@ static void fill_request(struct run *run, Casemate__Request *request)
 	request->read_only = options->read_only;
 	request->cpu_milli = options->cpu_milli;
 	request->memory_bytes = options->memory_bytes;
+	request->pids_set = options->pids_set;
+	request->pids = options->pids;
 	request->accel = unconst(options->accel ? options->accel : "");
 	request->detach = options->detach;
 	request->remove = options->remove;
@@ -173,11 +175,14 @@ static void fill_request(struct run *run, Casemate__Request *request)
 static int create(struct run *run, struct err *err)
 {
 	Casemate__Request request = CASEMATE__REQUEST__INIT;
+	Casemate__DeviceRequest devices = CASEMATE__DEVICE_REQUEST__INIT;
 	Task__CreateTaskRequest task = TASK__CREATE_TASK_REQUEST__INIT;
 	Task__Any any = TASK__ANY__INIT;
 	cleanup_free uint8_t *bytes = NULL;
 
 	fill_request(run, &request);
+	options_fill_devices(&run->options, &devices);
+	request.devices = &devices;
 	any.value.len = casemate__request__get_packed_size(&request);
 	bytes = malloc(any.value.len + 1);
 	if (!bytes)

@@ -3,10 +3,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -14,7 +14,10 @@
 #include "cli/cli.h"
 #include "rpc/status.h"
 #include "sys/file.h"
+#include "sys/signals.h"
 #include "sys/sock.h"
+
+#define SHIM_HAS_ENDED "the pod's shim has ended"
 
 static const int caught[] = { SIGINT,  SIGTERM, SIGHUP,	 SIGQUIT, SIGUSR1,
 			      SIGUSR2, SIGALRM, SIGCONT, SIGWINCH };
@@ -97,33 +100,26 @@ static void send_signal(struct session *session, uint32_t signal)
 static void on_signal(void *data, uint32_t events)
 {
 	struct session *session = data;
-	struct signalfd_siginfo info;
+	int signal = signals_next(session->signal_fd);
 
 	(void)events;
-	if (sock_read(session->signal_fd, &info, sizeof(info)) != sizeof(info))
+	if (signal < 0)
 		return;
-	if (info.ssi_signo == SIGWINCH)
+	if (signal == SIGWINCH)
 		send_resize(session);
 	else if (session->is_started)
-		send_signal(session, info.ssi_signo);
-	else if (info.ssi_signo != SIGCONT)
-		session->interrupted = (int)info.ssi_signo;
+		send_signal(session, (uint32_t)signal);
+	else if (signal != SIGCONT)
+		session->interrupted = signal;
 }
 
 static int catch_signals(struct session *session, struct err *err)
 {
-	sigset_t mask;
-	int r;
+	int r = signals_watch(caught, ARRAY_SIZE(caught), &session->signal_fd, err);
 
-	(void)sigemptyset(&mask);
-	for (size_t i = 0; i < ARRAY_SIZE(caught); i++)
-		(void)sigaddset(&mask, caught[i]);
-	if (sigprocmask(SIG_BLOCK, &mask, &session->old_mask) < 0)
-		return err_sys(err, "block signals");
+	if (r < 0)
+		return r;
 	(void)signal(SIGPIPE, SIG_IGN);
-	session->signal_fd = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (session->signal_fd < 0)
-		return err_sys(err, "watch for signals");
 	r = loop_add(session->client->loop, session->signal_fd, EPOLLIN, on_signal, session,
 		     &session->signals);
 	return r < 0 ? err_num(err, r, "watch for signals") : 0;
@@ -204,7 +200,7 @@ static void on_called(void *data, const struct rpc_reply *reply)
 	called->done = true;
 	called->num = reply->num == -EREMOTEIO ? rpc_status_errno(reply->code) : reply->num;
 	if (reply->num == -EPIPE)
-		(void)snprintf(called->text, sizeof(called->text), "the pod's shim has ended");
+		(void)snprintf(called->text, sizeof(called->text), SHIM_HAS_ENDED);
 	else
 		(void)snprintf(called->text, sizeof(called->text), "%s", reply->message);
 }
@@ -220,6 +216,12 @@ static int report(const struct session_called *called, struct err *err)
 	return err_set(err, called->num, "%.*s", (int)first, called->text);
 }
 
+static int not_asked(int num, struct err *err)
+{
+	return num == -EPIPE ? err_set(err, num, SHIM_HAS_ENDED)
+			     : err_num(err, num, "ask the pod's shim");
+}
+
 int session_call(struct session *session, const char *method, const ProtobufCMessage *request,
 		 struct err *err)
 {
@@ -230,7 +232,7 @@ int session_call(struct session *session, const char *method, const ProtobufCMes
 	r = rpc_conn_call(session->client->conn, CLIENT_TASK, method, 0, request, on_called,
 			  called);
 	if (r < 0)
-		return err_num(err, r, "ask the pod's shim");
+		return not_asked(r, err);
 	while (!called->done && !session->interrupted)
 		if (loop_step(session->client->loop, -1) < 0)
 			break;
@@ -365,7 +367,7 @@ int session_run(struct session *session, uint32_t *ret_status, struct err *err)
 	r = rpc_conn_call(session->client->conn, CLIENT_TASK, "Wait", 0, &wait.base, on_waited,
 			  session);
 	if (r < 0)
-		return err_num(err, r, "wait for the container");
+		return not_asked(r, err);
 	while (!is_over(session)) {
 		r = loop_step(session->client->loop, -1);
 		if (r < 0)

@@ -13,7 +13,6 @@
 #ifndef CLI_SESSION_H
 #define CLI_SESSION_H
 
-#include <signal.h>
 #include <termios.h>
 
 #include "cli/client.h"
@@ -42,7 +41,6 @@ struct session {
 	struct pump *pump_in, *pump_out, *pump_err;
 	int signal_fd;
 	struct loop_source *signals, *progress_source;
-	sigset_t old_mask;
 	struct termios old_termios;
 	bool is_raw, is_started, has_ended;
 	bool progress_shown;

@@ -28,17 +28,18 @@ static json_t *state_json(const Casemate__DescribeResponse *pod,
 int cli_state_main(int argc, char **argv)
 {
 	CLEANUP(target_done) struct target target = { .client = { .run_fd = -1, .pod_fd = -1 } };
+	CLEANUP(options_done) struct options options = { 0 };
 	const Casemate__DescribedContainer *container = NULL;
 	Casemate__DescribeResponse *pod = NULL;
 	struct err err = { 0 };
 	json_t *state = NULL;
-	int r;
+	int r, status;
 
-	if (argc == 2 && strcmp(argv[1], "--help") == 0)
-		return cli_help("state", NULL);
-	if (argc != 2)
+	if (!cli_parse(OPTIONS_STATE, argc, argv, &options, &status))
+		return status;
+	if (options.word_count != 1)
 		return cli_usage("state", "one POD[/CONTAINER] is needed");
-	r = target_open(argv[1], &target, &err);
+	r = target_open(&options, options.words[0], &target, &err);
 	if (r >= 0)
 		r = client_describe(&target.client, &pod, &err);
 	if (r >= 0)

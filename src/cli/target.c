@@ -6,7 +6,8 @@
 
 #include "cli/cli.h"
 
-int target_open(const char *text, struct target *ret, struct err *err)
+int target_open(const struct options *options, const char *text, struct target *ret,
+		struct err *err)
 {
 	int r;
 
@@ -14,7 +15,7 @@ int target_open(const char *text, struct target *ret, struct err *err)
 	if (text_parse_target(text, &ret->name) < 0)
 		return err_coded(err, ERR_USAGE, -EINVAL, "'%s': not a POD or POD/CONTAINER", text);
 	ret->whole_pod = !strchr(text, '/');
-	r = cli_config_load(NULL, 0, &ret->config, err);
+	r = cli_config_load(options->config.at, options->config.len, &ret->config, err);
 	return r < 0 ? r : client_open(&ret->config, ret->name.pod, &ret->client, err);
 }
 

@@ -7,6 +7,7 @@
 
 #include "base/text.h"
 #include "cli/client.h"
+#include "cli/options.h"
 
 struct target {
 	struct config config;
@@ -15,8 +16,9 @@ struct target {
 	bool whole_pod; /* no container was named */
 };
 
-/* -EINVAL with ERR_USAGE: not a POD[/CONTAINER]; else as client_open(). */
-int target_open(const char *text, struct target *ret, struct err *err);
+/* options: --config counts. -EINVAL with ERR_USAGE: not a POD[/CONTAINER]; else as client_open(). */
+int target_open(const struct options *options, const char *text, struct target *ret,
+		struct err *err);
 void target_done(struct target *target);
 CLEANUP_FUNC(struct target, target_done)
 

@@ -2,42 +2,10 @@
 #include "emit/qemu.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <string.h>
 
-/* Arguments so far; nothing is added any more once something has gone wrong. */
-struct emit_args {
-	struct strv argv;
-	int num;
-};
-
-#define EMIT(args, option, ...)                \
-	do {                                   \
-		emit_option(args, option);     \
-		emit_value(args, __VA_ARGS__); \
-	} while (0)
-
-static void emit_option(struct emit_args *args, const char *option)
-{
-	if (args->num == 0)
-		args->num = strv_add(&args->argv, option);
-}
-
-static PRINTF_LIKE(2, 3) void emit_value(struct emit_args *args, const char *fmt, ...)
-{
-	char *text = NULL;
-	va_list ap;
-
-	if (args->num < 0)
-		return;
-	va_start(ap, fmt);
-	if (vasprintf(&text, fmt, ap) < 0)
-		text = NULL;
-	va_end(ap);
-	args->num = strv_take(&args->argv, text);
-}
+#include "emit/args_priv.h"
 
 void emit_qemu_done(struct emit_qemu *emit)
 {
@@ -74,7 +42,7 @@ static int emit_check(const struct layout *layout)
 		    !emit_is_word(layout->ports[i].name))
 			return -EINVAL;
 	}
-	return 0;
+	return emit_pci_check(layout);
 }
 
 static bool emit_has_disk(const struct layout *layout, enum layout_role role)
@@ -183,6 +151,7 @@ static void emit_machine(struct emit_args *args, const struct layout *layout)
 {
 	for (size_t i = 0; i < layout->device_count; i++)
 		emit_device(args, layout, &layout->devices[i]);
+	emit_pci(args, layout);
 	EMIT(args, "-device", "isa-serial,id=console,chardev=console");
 	EMIT(args, "-display", "none");
 	EMIT(args, "-kernel", "/proc/self/fd/%d", emit_target(LAYOUT_ROLE_KERNEL));
@@ -194,6 +163,7 @@ static void emit_machine(struct emit_args *args, const struct layout *layout)
 	emit_option(args, "-no-reboot");
 	emit_option(args, "-no-user-config");
 	emit_option(args, "-nodefaults");
+	emit_nodes(args, layout);
 	EMIT(args, "-object", "rng-builtin,id=rng");
 	EMIT(args, "-sandbox",
 	     "on,obsolete=deny,elevateprivileges=deny,spawn=deny,"

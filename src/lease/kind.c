@@ -10,9 +10,15 @@
 #include "sys/file.h"
 #include "sys/lockfile.h"
 
-static int open_dir(const struct lease_site *site, const char *path, int *ret, struct err *err)
+int lease_open_dir(const struct lease_site *site, const char *path, int *ret, struct err *err)
 {
 	return file_open_beneath(site->run_fd, path, O_RDONLY | O_DIRECTORY, ret, err);
+}
+
+void lease_site_step(const struct lease_site *site, const char *where)
+{
+	if (site->after_step)
+		site->after_step(site->data, where);
 }
 
 /* Of a step that may never have been taken: what is not there needs no undoing. */
@@ -29,7 +35,7 @@ static int undo_dir(const struct lease_site *site, const char *arg, struct err *
 	int r;
 
 	(void)arg;
-	r = open_dir(site, "pods", &pods_fd, err);
+	r = lease_open_dir(site, "pods", &pods_fd, err);
 	if (r < 0)
 		return unless_absent(r);
 	return file_remove_tree(pods_fd, site->pod, err);
@@ -47,7 +53,7 @@ static int apply_dir(const struct lease_site *site, const char *arg, int *ret_fd
 	if (asprintf(&path, "pods/%s", site->pod) < 0)
 		return err_num(err, -ENOMEM, "make the run directory");
 	r = file_mkdir_p(site->run_fd, path, 0700, err);
-	return r < 0 ? r : open_dir(site, path, ret_fd, err);
+	return r < 0 ? r : lease_open_dir(site, path, ret_fd, err);
 }
 
 /* uid: a claim of a user id, uids/N. */
@@ -59,7 +65,7 @@ static int apply_uid(const struct lease_site *site, const char *arg, int *ret_fd
 
 	(void)ret_fd;
 	if (r == 0)
-		r = open_dir(site, "uids", &uids_fd, err);
+		r = lease_open_dir(site, "uids", &uids_fd, err);
 	if (r < 0)
 		return r;
 	r = file_claim(uids_fd, arg, site->pod);
@@ -69,7 +75,7 @@ static int apply_uid(const struct lease_site *site, const char *arg, int *ret_fd
 static int undo_uid(const struct lease_site *site, const char *arg, struct err *err)
 {
 	cleanup_close int uids_fd = -1;
-	int r = open_dir(site, "uids", &uids_fd, err);
+	int r = lease_open_dir(site, "uids", &uids_fd, err);
 
 	if (r < 0)
 		return unless_absent(r);
@@ -97,7 +103,7 @@ static int undo_file(const struct lease_site *site, const char *arg, struct err 
 
 	if (!above)
 		return err_num(err, -ENOMEM, "remove '%s'", arg);
-	r = open_dir(site, above, &dir_fd, err);
+	r = lease_open_dir(site, above, &dir_fd, err);
 	if (r < 0)
 		return unless_absent(r);
 	return file_remove_tree(dir_fd, name, err);
@@ -111,7 +117,7 @@ static int open_lock_dir(const struct lease_site *site, int *ret, struct err *er
 
 	if (asprintf(&path, "pods/%s", site->pod) < 0)
 		return err_num(err, -ENOMEM, "open the run directory");
-	return open_dir(site, path, ret, err);
+	return lease_open_dir(site, path, ret, err);
 }
 
 static int apply_process(const struct lease_site *site, const char *arg, int *ret_fd,
@@ -153,19 +159,22 @@ static int undo_process(const struct lease_site *site, const char *arg, struct e
 	return file_remove_tree(dir_fd, name, err);
 }
 
-static const struct lease_kind kinds[] = {
-	/* name, outlives_boot, holds_the_rest, apply, undo */
-	{ "dir", true, false, apply_dir, undo_dir },
-	{ "uid", true, false, apply_uid, undo_uid },
-	{ "file", true, false, apply_file, undo_file },
-	{ "process", false, true, apply_process, undo_process },
+static const struct lease_kind kind_dir = { "dir", true, false, apply_dir, undo_dir };
+static const struct lease_kind kind_uid = { "uid", true, false, apply_uid, undo_uid };
+static const struct lease_kind kind_file = { "file", true, false, apply_file, undo_file };
+static const struct lease_kind kind_process = { "process", false, true, apply_process,
+						undo_process };
+
+static const struct lease_kind *const kinds[] = {
+	&kind_dir,	    &kind_uid,	       &kind_file,	&kind_process,
+	&lease_kind_device, &lease_kind_group, &lease_kind_vfs, &lease_kind_acs,
 };
 
 const struct lease_kind *lease_kind_find(const char *name)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
-		if (strcmp(kinds[i].name, name) == 0)
-			return &kinds[i];
+		if (strcmp(kinds[i]->name, name) == 0)
+			return kinds[i];
 	}
 	return NULL;
 }

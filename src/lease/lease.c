@@ -40,14 +40,19 @@ static void at_step(const struct lease *lease, const char *where)
 		lease->opts.after_step(lease->opts.data, where);
 }
 
-static struct lease_site site_of(const struct lease *lease)
+struct lease_site lease_site(const struct lease *lease)
 {
 	return (struct lease_site){
 		.pod = lease->name,
 		.run_fd = lease->opts.run_fd,
 		.proc_fd = lease->opts.proc_fd,
+		.sysfs_fd = lease->opts.sysfs_fd,
+		.dev_fd = lease->opts.dev_fd,
 		.grace_ms = lease->opts.grace_ms ? lease->opts.grace_ms : LEASE_GRACE_MS,
 		.kill_ms = lease->opts.kill_ms ? lease->opts.kill_ms : LEASE_KILL_MS,
+		.is_stale = lease->is_stale,
+		.after_step = lease->opts.after_step,
+		.data = lease->opts.data,
 	};
 }
 
@@ -137,15 +142,16 @@ static int load(struct lease *lease, struct err *err)
 	return 0;
 }
 
-/* 0 undone, 1 dropped, negative if it stays. */
-static int undo_entry(struct lease *lease, size_t step, struct err *err)
+/* 0 undone, 1 dropped, negative if it stays. What is to be told all the same is in remark. */
+static int undo_entry(struct lease *lease, size_t step, struct err *remark, struct err *err)
 {
 	struct lease_entry *entry = &lease->journal.entries[step];
 	const struct lease_kind *kind = lease_kind_find(entry->kind);
-	const struct lease_site site = site_of(lease);
+	struct lease_site site = lease_site(lease);
 	CLEANUP(buf_done) struct buf line = { 0 };
 	int r, result = 0;
 
+	site.remark = remark;
 	if (!kind)
 		return err_set(err, -EPROTONOSUPPORT, "this version knows nothing of the kind");
 	if (lease->is_stale && !kind->outlives_boot)
@@ -182,14 +188,14 @@ static int remove_journal(struct lease *lease, struct err *err)
 }
 
 static void tell_one(const struct lease *lease, const struct lease_entry *entry, int num,
-		     const struct err *step_err, lease_report_fn *tell, void *data)
+		     const struct err *why, lease_report_fn *tell, void *data)
 {
 	const struct lease_report report = {
 		.pod = lease->name,
 		.kind = entry ? entry->kind : "journal",
 		.arg = entry ? entry->arg : lease->file,
 		.num = num,
-		.msg = num < 0 ? step_err->msg : NULL,
+		.msg = why->msg[0] ? why->msg : NULL,
 	};
 
 	if (tell)
@@ -204,13 +210,13 @@ static int undo_all(struct lease *lease, lease_report_fn *tell, void *data, stru
 	for (size_t i = lease->journal.count; i-- > 0;) {
 		struct lease_entry *entry = &lease->journal.entries[i];
 		const struct lease_kind *kind = lease_kind_find(entry->kind);
-		struct err step_err = { 0 };
+		struct err step_err = { 0 }, remark = { 0 };
 		int r;
 
 		if (entry->is_undone)
 			continue;
-		r = undo_entry(lease, i, &step_err);
-		tell_one(lease, entry, r, &step_err, tell, data);
+		r = undo_entry(lease, i, &remark, &step_err);
+		tell_one(lease, entry, r, r < 0 ? &step_err : &remark, tell, data);
 		if (r < 0 && first == 0)
 			first = err_set(err, r, "undo %s '%s' of pod '%s': %.300s", entry->kind,
 					entry->arg, lease->name, step_err.msg);
@@ -314,12 +320,11 @@ static int grow(struct lease *lease)
 	return 0;
 }
 
-/* Writes a step down, then takes it. If it cannot be taken, what there is of it is undone. */
-static int lease_step(struct lease *lease, const char *kind_name, const char *arg, int *ret_fd,
-		      struct err *err)
+int lease_step(struct lease *lease, const char *kind_name, const char *arg, int *ret_fd,
+	       struct err *err)
 {
 	const struct lease_kind *kind = lease_kind_find(kind_name);
-	const struct lease_site site = site_of(lease);
+	const struct lease_site site = lease_site(lease);
 	CLEANUP(buf_done) struct buf line = { 0 };
 	const char *copy = arena_strdup(&lease->arena, arg);
 	size_t step = lease->journal.count;
@@ -338,7 +343,7 @@ static int lease_step(struct lease *lease, const char *kind_name, const char *ar
 	at_step(lease, "written");
 	r = kind->apply(&site, arg, ret_fd, err);
 	if (r < 0) {
-		(void)undo_entry(lease, step, NULL);
+		(void)undo_entry(lease, step, NULL, NULL);
 		return err_wrap(err, r, "lease %s '%s'", kind_name, arg);
 	}
 	at_step(lease, "taken");

@@ -2,7 +2,8 @@
 /*
  * lease - what a pod holds of the host that outlives a process, and how it is given back.
  *
- *	struct lease_opts opts = { .run_fd = run_fd, .proc_fd = proc_fd };
+ *	struct lease_opts opts = { .run_fd = run_fd, .proc_fd = proc_fd,
+ *				   .sysfs_fd = sysfs_fd, .dev_fd = dev_fd };
  *	struct lease *lease = NULL;
  *
  *	r = lease_recover(&opts, tell, NULL, NULL);	what dead pods left, first
@@ -18,6 +19,8 @@
  *	leases/NAME.journal	what pod NAME holds; the owner is who holds this file's lock
  *	pods/NAME/		its run directory, mode 0700
  *	uids/N			a claim (sys/file.h) of user id N by a pod
+ *	devices/ADDRESS		of a PCI device; vfs/ADDRESS and ports/ADDRESS of what of a
+ *				function was changed, but not taken
  *
  * Each step is written to the journal and synced before it is taken, and marked after it was
  * undone. The lock goes with its owner's last breath, so a journal whose lock can be had is a dead
@@ -43,6 +46,7 @@
 #ifndef LEASE_LEASE_H
 #define LEASE_LEASE_H
 
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -54,11 +58,13 @@ enum {
 	LEASE_KILL_MS = 20000,	   /* for a killed one to let go of memory and devices */
 	LEASE_RECOVERY_MS = 60000, /* lease_open() waits so long for a recovery that runs */
 	LEASE_MAX_PROCESSES = 8,
+	LEASE_MAX_DEVICES = 128,
 };
 
 struct lease_opts {
 	int run_fd;	       /* the run directory; borrowed as long as the lease lives */
 	int proc_fd;	       /* /proc, likewise */
+	int sysfs_fd, dev_fd;  /* /sys and /dev, likewise; -1: devices are refused, by name */
 	int grace_ms, kill_ms; /* 0: LEASE_GRACE_MS, LEASE_KILL_MS */
 	/*
 	 * NULL, or called after each write to the disk and after each step taken or undone, with a
@@ -105,6 +111,63 @@ int lease_file(struct lease *lease, const char *path, struct err *err);
  */
 int lease_process(struct lease *lease, const char *name, int *ret_fd, struct err *err);
 
+/* A PCI device of the host, as it was when it was chosen: what is there now must be the same. */
+struct lease_device {
+	const char *address; /* "0000:21:00.0" */
+	unsigned int vendor, device;
+	const char *driver; /* NULL or "": none */
+	int group;	    /* its IOMMU group */
+};
+
+/*
+ * Takes devices from their drivers for vfio-pci. All of them are looked at before the first is
+ * touched, so a refusal leaves nothing half done, and names the device and the reason:
+ *
+ *	-EBUSY       (ERR_DEVICE_HELD) another pod has it; the host uses it (a disk that is mounted,
+ *	             swapped to or held; an interface with an address, or below a bridge or bond);
+ *	             another program has it open; it has VFs; in its group is what may not be taken
+ *	-ESTALE      (ERR_DEVICE_NONE, ERR_DEVICE_HELD) it is not what it was when it was chosen
+ *	-ENODEV      (ERR_DEVICE_NONE) it is not there
+ *	-ENOENT, -EOPNOTSUPP  (ERR_HOST) no vfio-pci, no IOMMU, no /sys
+ *	-EINVAL      a bridge, or not an address
+ *	-EEXIST      asked for twice
+ *	-E2BIG       more than LEASE_MAX_DEVICES
+ *	-EIO         (ERR_HOST) vfio-pci would not have it
+ *
+ * Undone, when what was leased later is: once nobody has the device open, it goes from vfio-pci
+ * back to the driver it had (or to none, or stays, if that was vfio-pci), reset if it can be. One
+ * that has gone, or was replaced, is told and let go of; one whose driver refuses it stays.
+ */
+int lease_devices(struct lease *lease, const struct lease_device *wants, size_t count,
+		  struct err *err);
+
+/*
+ * Gives the node of an IOMMU group to a user, until the lease is undone. Its devices have been
+ * leased before. -EBUSY if somebody else has one of them; -ENOENT if there is no such node.
+ */
+int lease_group(struct lease *lease, int group, uid_t uid, gid_t gid, struct err *err);
+
+/*
+ * Sees to it that a physical function has so many VFs, which no driver of the host takes by itself.
+ * Nothing is leased if it has just as many; else they go when the lease is undone, once no other
+ * pod has one of them. Those of an NVMe controller are given queues and interrupts.
+ *
+ *	-EBUSY  (ERR_DEVICE_HELD) it has another number of them; or another pod is making them
+ *	-ERANGE (ERR_DEVICE_COUNT) it cannot have so many
+ *	-ENODEV, -EOPNOTSUPP, -EINVAL as above; -EOPNOTSUPP also if it can have none
+ */
+int lease_vfs(struct lease *lease, const char *address, unsigned int count, struct err *err);
+
+/*
+ * Sets and clears bits of a port's ACS control register (PCI_ACS_ bits of pci/config.h), which
+ * have their former value again when the lease is undone. Nothing is leased if they are so already.
+ *
+ *	-EOPNOTSUPP (ERR_HOST) the port has no ACS, or not those bits
+ *	-EBUSY      (ERR_DEVICE_HELD) another pod has changed it
+ */
+int lease_acs(struct lease *lease, const char *address, uint16_t set, uint16_t clear,
+	      struct err *err);
+
 /*
  * Undoes all steps, the last first, then frees the name. What cannot be undone is passed over (or,
  * if it is a process, ends the undoing), and stays in the journal for lease_recover(); the first
@@ -124,8 +187,8 @@ struct lease_report {
 	const char *pod;
 	const char *kind; /* of the table, or "journal" */
 	const char *arg;
-	int num;	 /* 0: undone, 1: dropped, its boot is over; negative: it stays */
-	const char *msg; /* why it stays, or NULL */
+	int num; /* 0: undone, 1: dropped (see msg; NULL: its boot is over); negative: it stays */
+	const char *msg; /* why it stays, or what else is to be known; or NULL */
 };
 typedef void lease_report_fn(void *data, const struct lease_report *report);
 

@@ -482,8 +482,10 @@ static int read_pids_limit(struct reader *reader, const struct oci_json *at)
 	uint64_t pids = 0;
 	int r = read_limit(reader, at, OCI_PIDS_MAX, &pids);
 
-	if (r == 0)
+	if (r == 0) {
 		reader->bundle->pids = (uint32_t)pids;
+		reader->bundle->pids_set = true;
+	}
 	return r;
 }
 

@@ -53,6 +53,7 @@ struct oci_bundle {
 	uint32_t cpu_milli;    /* thousandths of a CPU, rounded up; 0: no limit */
 	uint64_t memory_bytes; /* 0: no limit */
 	uint32_t pids;	       /* 0: no limit */
+	bool pids_set;	       /* it says so itself */
 };
 
 /*

@@ -8,11 +8,18 @@
 #ifndef PLAN_LAYOUT_H
 #define PLAN_LAYOUT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "pci/address.h"
+
 enum {
 	LAYOUT_DEVICES_MAX = 8,
+	LAYOUT_BRIDGES_MAX = 240,
+	LAYOUT_PASSED_MAX = 128,
+	LAYOUT_NODES_MAX = 16,
+	LAYOUT_NONE = -1,
 	LAYOUT_PORTS_MAX = 4,
 	LAYOUT_CMDLINE_MAX = 1023,
 	LAYOUT_NAME_MAX = 31,
@@ -38,10 +45,10 @@ enum layout_kind {
 /* What a descriptor that the VM is handed is for. */
 enum layout_role {
 	LAYOUT_ROLE_KERNEL,
-	LAYOUT_ROLE_FIRMWARE,
-	LAYOUT_ROLE_BASE,  /* the base image, read-only */
-	LAYOUT_ROLE_KVM,   /* with LAYOUT_KVM only */
-	LAYOUT_ROLE_AGENT, /* one end of a stream socket each */
+	LAYOUT_ROLE_FIRMWARE, /* qboot; with bridges SeaBIOS, which numbers buses and sets windows */
+	LAYOUT_ROLE_BASE,     /* the base image, read-only */
+	LAYOUT_ROLE_KVM,      /* with LAYOUT_KVM only */
+	LAYOUT_ROLE_AGENT,    /* one end of a stream socket each */
 	LAYOUT_ROLE_QMP,
 	LAYOUT_ROLE_CONSOLE,
 	LAYOUT_ROLES,
@@ -59,6 +66,46 @@ struct layout_port {
 	char name[LAYOUT_NAME_MAX + 1];
 };
 
+/* How the host's tree appears in the guest. */
+enum layout_mode {
+	LAYOUT_AUTO,
+	LAYOUT_REPLICATE, /* a tree that keeps each pair's relation */
+	LAYOUT_FLATTEN,	  /* a root port for each on the first root bus */
+};
+
+enum layout_bridge_kind {
+	LAYOUT_PXB,	   /* pxb-pcie: a root complex of its own; its bus is the root bus */
+	LAYOUT_ROOT_PORT,  /* pcie-root-port */
+	LAYOUT_UPSTREAM,   /* x3130-upstream: with the ports below it a switch */
+	LAYOUT_DOWNSTREAM, /* xio3130-downstream */
+};
+
+struct layout_bridge {
+	enum layout_bridge_kind kind;
+	int16_t parent; /* the bridge whose bus it is on, before it here; LAYOUT_NONE: bus 0 */
+	uint8_t slot;	/* on that bus */
+	uint8_t function;
+	uint8_t bus;  /* the number of its own: a PXB's is given, the others' firmware counts */
+	int16_t node; /* LAYOUT_PXB: of layout.nodes; LAYOUT_NONE */
+};
+
+/* A host's device, passed through. */
+struct layout_passed {
+	struct pci_address host;
+	int16_t parent; /* the port it is below; its slot there is 0 */
+	uint8_t function;
+	bool is_multifunction; /* others share its slot */
+	bool has_peers;	       /* its BARs are mapped for the others' DMA */
+	bool has_rom;	       /* the guest sees its expansion ROM */
+	int8_t clique;	       /* NVIDIA's virtual peer-to-peer approval; LAYOUT_NONE */
+};
+
+struct layout_node {
+	uint32_t memory_mib;
+	uint32_t cpu_first, cpu_count; /* vCPUs; 0: none */
+	int host;		       /* the host's node that its memory is of */
+};
+
 struct layout {
 	uint32_t vcpus;
 	uint32_t memory_mib; /* all of the guest's, its own needs included */
@@ -68,6 +115,22 @@ struct layout {
 	size_t device_count;
 	struct layout_port ports[LAYOUT_PORTS_MAX];
 	size_t port_count;
+	enum layout_mode mode; /* of the passed devices: never LAYOUT_AUTO */
+	struct layout_node nodes[LAYOUT_NODES_MAX];
+	size_t node_count; /* 0: no NUMA */
+	struct layout_bridge bridges[LAYOUT_BRIDGES_MAX];
+	size_t bridge_count;
+	struct layout_passed passed[LAYOUT_PASSED_MAX]; /* by the host's address */
+	size_t passed_count;
 };
+
+/* Where the guest finds a passed device: a function of the layout alone. */
+static inline struct pci_address layout_guest_address(const struct layout *layout, size_t passed)
+{
+	const struct layout_passed *device = &layout->passed[passed];
+
+	return (struct pci_address){ .bus = layout->bridges[device->parent].bus,
+				     .fn = device->function };
+}
 
 #endif

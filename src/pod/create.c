@@ -150,11 +150,27 @@ static void agent_created(void *data, const struct rpc_reply *reply)
 	creation_end(container->creation);
 }
 
+/* Of the devices that the guest has, for its first container. Returns how many. */
+static size_t guest_addresses(const struct pod_container *container,
+			      char *ret[static LEASE_MAX_DEVICES])
+{
+	const Casemate__Vm *vm = container->pod->vm;
+	size_t count = 0;
+
+	if (container->prepared != container->pod->vm_owner)
+		return 0;
+	for (size_t i = 0; i < vm->n_leased && count < LEASE_MAX_DEVICES; i++)
+		if (vm->leased[i]->guest[0])
+			ret[count++] = vm->leased[i]->guest;
+	return count;
+}
+
 static void ask_agent(struct pod_creation *creation)
 {
 	Agent__CreateContainerRequest request = AGENT__CREATE_CONTAINER_REQUEST__INIT;
 	struct pod_container *container = creation->container;
 	char serials[POD_MAX_LAYERS][16], *at[POD_MAX_LAYERS], hostname[64];
+	char *addresses[LEASE_MAX_DEVICES];
 
 	for (size_t i = 0; i < container->lun_count; i++) {
 		(void)snprintf(serials[i], sizeof(serials[i]), "layer%u", container->luns[i]);
@@ -168,6 +184,8 @@ static void ask_agent(struct pod_creation *creation)
 	/* the default host name, and Linux has no longer ones */
 	(void)snprintf(hostname, sizeof(hostname), "%.63s", container->pod->name);
 	request.pod = hostname;
+	request.addresses = addresses;
+	request.n_addresses = guest_addresses(container, addresses);
 	pod_call_agent(&container->first, "CreateContainer", &request.base, agent_created, NULL,
 		       NULL);
 }
@@ -337,7 +355,7 @@ static void prepared(void *data, Casemate__PrepareResult *take_result_, const in
 	struct pod *pod = container->pod;
 	struct err err = why ? *why : (struct err){ 0 };
 	size_t layers = take_result_ ? take_result_->n_layers : 0;
-	int r = why ? err.num : 0;
+	bool is_usable;
 
 	creation->prepare = NULL;
 	container->prepared = take_result_;
@@ -345,10 +363,9 @@ static void prepared(void *data, Casemate__PrepareResult *take_result_, const in
 		layers = 0;
 	for (size_t i = 0; i < layers; i++)
 		creation->fds[creation->fd_count++] = fds[i];
-	if (r >= 0)
-		r = take_result(creation, fd_count, &err);
+	is_usable = take_result_ && take_result(creation, fd_count, &err) >= 0;
 	pod_phase(pod, "prepare");
-	if (r < 0) {
+	if (!is_usable) {
 		fail(creation, &err);
 	} else if (pod->state == POD_NEW) {
 		pod->vm_owner = container->prepared;

@@ -178,8 +178,10 @@ static void start_failed(struct pod_call *call, struct pod_process *process,
 	static const char step[] = "start the container's process";
 	struct pod *pod = call->pod;
 
-	/* The VM's end is told to all who wait, and says why. */
+	/* The VM's end is told to all who wait, and says why. No output can come any more, and who
+	 * asked waits for the end of that too. */
 	if (reply->num == -EPIPE && add_waiter(process, call->done, call->data) == 0) {
+		pod_stream_close(process);
 		free(call);
 		return;
 	}

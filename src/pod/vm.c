@@ -227,12 +227,65 @@ static int say_hello(struct pod *pod, int take_fd, struct err *err)
 	return r < 0 ? err_num(err, r, "call the agent") : 0;
 }
 
+/* What QEMU finds of /dev in its own root: VFIO's node, and those of the groups it was given. */
+struct vm_nodes {
+	char names[LEASE_MAX_DEVICES][24];
+	const char *at[LEASE_MAX_DEVICES + 2];
+	int groups[LEASE_MAX_DEVICES];
+	size_t count;
+};
+
+static int give_group(struct pod *pod, int group, uid_t uid, struct vm_nodes *nodes,
+		      struct err *err)
+{
+	int r;
+
+	for (size_t i = 0; i < nodes->count; i++)
+		if (nodes->groups[i] == group)
+			return 0;
+	r = lease_group(pod->opts.lease, group, uid, uid, err);
+	if (r < 0)
+		return r;
+	(void)snprintf(nodes->names[nodes->count], sizeof(nodes->names[0]), "vfio/%d", group);
+	nodes->at[1 + nodes->count] = nodes->names[nodes->count];
+	nodes->groups[nodes->count++] = group;
+	return 0;
+}
+
+/* After the user id, and before the process: devices are given back once it has ended. */
+static int lease_host_devices(struct pod *pod, uid_t uid, struct vm_nodes *nodes, struct err *err)
+{
+	struct lease_device wants[LEASE_MAX_DEVICES];
+	const Casemate__Vm *vm = pod->vm;
+	int r;
+
+	if (vm->n_leased > LEASE_MAX_DEVICES)
+		return err_set(err, -E2BIG, "lease %zu devices: more than %d", vm->n_leased,
+			       LEASE_MAX_DEVICES);
+	if (geteuid() != 0)
+		return err_coded(err, ERR_HOST, -EPERM,
+				 "lease devices: only root may take them from the host");
+	for (size_t i = 0; i < vm->n_leased; i++)
+		wants[i] = (struct lease_device){ .address = vm->leased[i]->address,
+						  .vendor = vm->leased[i]->vendor,
+						  .device = vm->leased[i]->device,
+						  .driver = vm->leased[i]->driver,
+						  .group = vm->leased[i]->group };
+	r = lease_devices(pod->opts.lease, wants, vm->n_leased, err);
+	nodes->at[0] = "vfio/vfio";
+	for (size_t i = 0; r == 0 && i < vm->n_leased; i++)
+		if (vm->leased[i]->guest[0])
+			r = give_group(pod, vm->leased[i]->group, uid, nodes, err);
+	return r;
+}
+
 static int start_qemu(struct pod *pod, const int *fds, size_t fd_count, int agent_fd,
 		      struct err *err)
 {
 	CLEANUP(strv_done) struct strv argv = { 0 };
 	struct spawn_fd table[SPAWN_FDS];
 	struct spawn_request spawn = { .fds = table, .isolate = true, .die_with_parent = true };
+	struct vm_nodes nodes = { 0 };
 	int lock_fd, r = 0;
 
 	/* the message's list has no NULL at its end */
@@ -255,6 +308,13 @@ static int start_qemu(struct pod *pod, const int *fds, size_t fd_count, int agen
 		spawn.uid = pod->uid;
 		spawn.gid = pod->uid;
 		spawn.set_ids = true;
+	}
+	if (pod->vm->n_leased) {
+		r = lease_host_devices(pod, spawn.set_ids ? pod->uid : geteuid(), &nodes, err);
+		if (r < 0)
+			return r;
+		spawn.nodes = nodes.at;
+		spawn.limits.memlock_bytes = pod->vm->memlock_bytes;
 	}
 	r = lease_process(pod->opts.lease, "qemu", &lock_fd, err);
 	if (r < 0)

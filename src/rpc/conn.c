@@ -39,6 +39,8 @@ struct pending {
 /* A call that we serve. */
 struct rpc_call {
 	struct rpc_conn *conn; /* NULL: has ended, the answer goes nowhere */
+	const struct rpc_method *method;
+	void *data;
 	struct rpc_call *prev, *next;
 	uint32_t id;
 };
@@ -191,10 +193,8 @@ static void on_timeout(void *data)
 	conn_leave(conn);
 }
 
-static void call_unlink(struct rpc_call *call)
+static void call_unlink(struct rpc_conn *conn, struct rpc_call *call)
 {
-	struct rpc_conn *conn = call->conn;
-
 	*(call->prev ? &call->prev->next : &conn->calls) = call->next;
 	if (call->next)
 		call->next->prev = call->prev;
@@ -214,7 +214,7 @@ static void conn_shut(struct rpc_conn *conn)
 		buf_done(&conn->out);
 	}
 	while (conn->calls)
-		call_unlink(conn->calls);
+		call_unlink(conn, conn->calls);
 	while (conn->first)
 		pending_end(conn->first,
 			    &(struct rpc_reply){ .num = -EPIPE,
@@ -266,7 +266,11 @@ static int conn_request(struct rpc_conn *conn, const struct ttrpc_frame *frame)
 	call = malloc(sizeof(*call));
 	if (!call)
 		return -ENOMEM;
-	*call = (struct rpc_call){ .conn = conn, .id = frame->stream, .next = conn->calls };
+	*call = (struct rpc_call){ .conn = conn,
+				   .method = method,
+				   .data = conn->opts.data,
+				   .id = frame->stream,
+				   .next = conn->calls };
 	if (call->next)
 		call->next->prev = call;
 	conn->calls = call;
@@ -466,7 +470,7 @@ void rpc_call_reply(struct rpc_call *call, const ProtobufCMessage *reply)
 		conn_added(conn, r);
 	}
 	if (conn)
-		call_unlink(call);
+		call_unlink(conn, call);
 	free(call);
 }
 
@@ -478,13 +482,23 @@ void rpc_call_fail(struct rpc_call *call, int32_t code, const char *message)
 	if (conn && conn_is_open(conn))
 		(void)conn_refuse(conn, call->id, code, message);
 	if (conn)
-		call_unlink(call);
+		call_unlink(conn, call);
 	free(call);
 }
 
 struct rpc_conn *rpc_call_conn(const struct rpc_call *call)
 {
 	return call->conn;
+}
+
+const struct rpc_method *rpc_call_method(const struct rpc_call *call)
+{
+	return call->method;
+}
+
+void *rpc_call_data(const struct rpc_call *call)
+{
+	return call->data;
 }
 
 struct wait {

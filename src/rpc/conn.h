@@ -9,7 +9,7 @@
  *		rpc_call_reply(call, &response.base);
  *	}
  *	static const struct rpc_method methods[] = {
- *		{ "casemate.agent.v1.Agent", "Hello", on_hello },
+ *		{ "casemate.agent.v1.Agent", "Hello", on_hello, NULL },
  *	};
  *	r = rpc_conn_new(loop, fd, &(struct rpc_conn_opts){ .methods = methods,
  *			 .method_count = ARRAY_SIZE(methods), .data = agent,
@@ -62,6 +62,7 @@ typedef void rpc_handler(void *data, struct rpc_call *call, struct bytes payload
 struct rpc_method {
 	const char *service, *name;
 	rpc_handler *fn;
+	const void *with; /* fn's own: with rpc_call_method() it may serve many */
 };
 
 struct rpc_conn_opts {
@@ -122,6 +123,10 @@ void rpc_call_fail(struct rpc_call *call, int32_t code, const char *message);
 
 /* The connection that call came in on; NULL if that has ended. */
 struct rpc_conn *rpc_call_conn(const struct rpc_call *call);
+
+/* The method that was called, and its connection's opts.data; also once that has ended. */
+const struct rpc_method *rpc_call_method(const struct rpc_call *call);
+void *rpc_call_data(const struct rpc_call *call);
 
 CLEANUP_PTR(struct rpc_conn, rpc_conn_free)
 

@@ -25,6 +25,7 @@
 #include "shim/shim.h"
 #include "sys/file.h"
 #include "sys/host.h"
+#include "sys/signals.h"
 #include "sys/sock.h"
 
 enum {
@@ -115,6 +116,31 @@ static void on_accept(void *data, uint32_t events)
 	(void)close(fd);
 }
 
+static void on_signal(void *data, uint32_t events)
+{
+	struct shim *shim = data;
+
+	(void)events;
+	if (signals_next(shim->signal_fd) > 0)
+		shim_end(shim);
+}
+
+static int watch(struct shim *shim, struct err *err)
+{
+	static const int ends[] = { SIGTERM, SIGINT, SIGHUP };
+	int r = signals_watch(ends, ARRAY_SIZE(ends), &shim->signal_fd, err);
+
+	if (r < 0)
+		return r;
+	r = loop_add(shim->loop, shim->signal_fd, EPOLLIN, on_signal, shim, &shim->signals);
+	if (r >= 0)
+		r = loop_add(shim->loop, shim->listen_fd, EPOLLIN, on_accept, shim,
+			     &shim->accepting);
+	if (r >= 0)
+		r = loop_timer(shim->loop, NOBODY_CAME_MS, look, shim, &shim->idle);
+	return r < 0 ? err_num(err, r, "watch the socket") : 0;
+}
+
 static int serve(struct shim *shim, const struct args *args, uint64_t began_us, struct err *err)
 {
 	char folder[3072];
@@ -137,13 +163,7 @@ static int serve(struct shim *shim, const struct args *args, uint64_t began_us, 
 					.on_end = on_pod_end,
 					.data = shim },
 		    &shim->pod, err);
-	if (r < 0)
-		return r;
-	r = loop_add(shim->loop, shim->listen_fd, EPOLLIN, on_accept, shim, &shim->accepting);
-	if (r < 0)
-		return err_num(err, r, "watch the socket");
-	r = loop_timer(shim->loop, NOBODY_CAME_MS, look, shim, &shim->idle);
-	return r < 0 ? err_num(err, r, "set a timer") : 0;
+	return r < 0 ? r : watch(shim, err);
 }
 
 /* The pod first: what it still has to say goes out on the connections. */
@@ -151,6 +171,7 @@ static void shut(struct shim *shim, struct err *err)
 {
 	(void)loop_source_free(shim->idle);
 	(void)loop_source_free(shim->accepting);
+	(void)loop_source_free(shim->signals);
 	(void)pod_free(shim->pod);
 	(void)lease_undo(shim->lease, err);
 	for (size_t i = 0; i < SHIM_CONNECTIONS; i++)
@@ -167,6 +188,10 @@ static int take_lease(struct shim *shim, const struct args *args, char **ret_pat
 	r = lease_run_dir_open(args->run_dir, &shim->host.run_fd, ret_path, err);
 	if (r >= 0)
 		r = file_open_dir(AT_FDCWD, "/proc", &shim->host.proc_fd, err);
+	if (r >= 0)
+		r = file_open_dir(AT_FDCWD, "/sys", &shim->host.sysfs_fd, err);
+	if (r >= 0)
+		r = file_open_dir(AT_FDCWD, "/dev", &shim->host.dev_fd, err);
 	if (r < 0)
 		return r;
 	(void)lease_recover(&shim->host, NULL, NULL, NULL);
@@ -192,7 +217,12 @@ static int detach(void)
 
 static int start(const struct args *args, struct err *err)
 {
-	struct shim shim = { .listen_fd = -1, .host = { .run_fd = -1, .proc_fd = -1 } };
+	struct shim shim = { .listen_fd = -1,
+			     .signal_fd = -1,
+			     .host = { .run_fd = -1,
+				       .proc_fd = -1,
+				       .sysfs_fd = -1,
+				       .dev_fd = -1 } };
 	uint64_t began_us = host_boottime_us();
 	cleanup_free char *path = NULL;
 	pid_t pid;
@@ -217,6 +247,7 @@ static int start(const struct args *args, struct err *err)
 	/* what a large message needed goes back when it is over */
 	(void)mallopt(M_MMAP_THRESHOLD, MMAP_FROM);
 	(void)signal(SIGPIPE, SIG_IGN);
+	/* until it has left the client's terminal: there they are the client's */
 	(void)signal(SIGHUP, SIG_IGN);
 	(void)signal(SIGINT, SIG_IGN);
 	r = detach();

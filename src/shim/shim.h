@@ -2,8 +2,9 @@
 /*
  * shim - the pod's one process: serves the Task API for one pod, and outlives nobody it serves.
  *
- * It ends, and undoes the pod's lease, when it is told to (Shutdown), when the client of a
- * foreground pod goes, when a pod that is to be removed has ended, and when nobody ever came.
+ * It ends, and undoes the pod's lease, when it is told to (Shutdown, or SIGTERM, SIGINT, SIGHUP),
+ * when the client of a foreground pod goes, when a pod that is to be removed has ended, and when
+ * nobody ever came.
  */
 #ifndef SHIM_SHIM_H
 #define SHIM_SHIM_H
@@ -22,8 +23,8 @@ struct shim {
 	struct lease_opts host;
 	struct lease *lease;
 	struct pod *pod;
-	int listen_fd;
-	struct loop_source *accepting;
+	int listen_fd, signal_fd;
+	struct loop_source *accepting, *signals;
 	struct loop_source *idle; /* fires when nobody came, or nobody is left to serve */
 	struct rpc_conn *conns[SHIM_CONNECTIONS];
 	char *program;	/* `casemate` */

@@ -7,10 +7,10 @@
 #include <spawn.h>
 #include <stdio.h>
 #include <sys/prctl.h>
-#include <sys/signalfd.h>
 #include <sys/wait.h>
 
 #include "base/macro.h"
+#include "sys/signals.h"
 
 static int set_up(posix_spawn_file_actions_t *actions, posix_spawnattr_t *attr,
 		  const int stdio_fds[3])
@@ -54,18 +54,7 @@ int child_start(char *const *argv, char *const *envp, const int stdio_fds[3], pi
 
 int child_watch(int *ret_fd, struct err *err)
 {
-	sigset_t set;
-	int fd;
-
-	(void)sigemptyset(&set);
-	(void)sigaddset(&set, SIGCHLD);
-	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
-		return err_sys(err, "block SIGCHLD");
-	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (fd < 0)
-		return err_sys(err, "watch children");
-	*ret_fd = fd;
-	return 0;
+	return signals_watch(&(const int){ SIGCHLD }, 1, ret_fd, err);
 }
 
 static int collect(int flags, pid_t *ret_pid, uint32_t *ret_status)
@@ -88,10 +77,8 @@ static int collect(int flags, pid_t *ret_pid, uint32_t *ret_status)
 
 int child_next(int watch_fd, pid_t *ret_pid, uint32_t *ret_status)
 {
-	struct signalfd_siginfo info;
-
 	/* emptied before looking: a child that ends after the look is a new event */
-	while (read(watch_fd, &info, sizeof(info)) == (ssize_t)sizeof(info))
+	while (signals_next(watch_fd) > 0)
 		;
 	return collect(WNOHANG, ret_pid, ret_status);
 }

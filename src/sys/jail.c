@@ -98,7 +98,7 @@ static int jail_mount_base(void)
 
 	for (size_t i = 0; i < ARRAY_SIZE(bases); i++) {
 		if (mount("casemate", bases[i], "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC,
-			  "mode=0755,size=64k,nr_inodes=64") == 0)
+			  "mode=0755,size=64k,nr_inodes=256") == 0)
 			return chdir(bases[i]) < 0 ? -errno : 0;
 		if (errno != ENOENT)
 			break;
@@ -116,6 +116,34 @@ static int jail_mount_proc(void)
 		return -errno;
 	return jail_restrict("proc", AT_RECURSIVE,
 			     MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+}
+
+static int jail_bind_node(const char *node)
+{
+	const char *slash = strchr(node, '/');
+	char from[64], to[64];
+
+	if (snprintf(from, sizeof(from), "/dev/%s", node) >= (int)sizeof(from))
+		return -ENAMETOOLONG;
+	if (slash) {
+		(void)snprintf(to, sizeof(to), "dev/%.*s", (int)(slash - node), node);
+		if (mkdir(to, 0755) < 0 && errno != EEXIST)
+			return -errno;
+	}
+	return jail_bind_file(from, from + 1, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
+}
+
+static int jail_show_devices(const char *const *nodes, const char **ret_step)
+{
+	int r = 0;
+
+	*ret_step = "show device nodes";
+	for (size_t i = 0; r == 0 && nodes[i]; i++)
+		r = jail_bind_node(nodes[i]);
+	if (r < 0)
+		return r;
+	*ret_step = "show '/sys'";
+	return jail_bind_tree("/sys", "sys");
 }
 
 static int jail_fill(const char **ret_step)
@@ -149,7 +177,7 @@ static int jail_fill(const char **ret_step)
 	return jail_mount_proc();
 }
 
-int jail_enter_root(const char **ret_step)
+int jail_enter_root(const char *const *nodes, const char **ret_step)
 {
 	int r;
 
@@ -162,6 +190,8 @@ int jail_enter_root(const char **ret_step)
 	if (r < 0)
 		return r;
 	r = jail_fill(ret_step);
+	if (r == 0 && nodes)
+		r = jail_show_devices(nodes, ret_step);
 	if (r < 0)
 		return r;
 	*ret_step = "make the root read-only";

@@ -17,8 +17,10 @@ int jail_map_ids(uid_t uid, gid_t gid, const char **ret_step);
  * In a mount namespace of its own: makes a root of /usr and the /lib folders (read-only), the
  * linker's cache, /proc, /dev/null and /dev/urandom, and makes it the only thing to be seen. /proc
  * is a new one (of the caller's PID namespace) where the kernel allows that, the host's otherwise.
+ * With nodes, which NULL ends: these of /dev too ("vfio/vfio", at most one folder deep), those that
+ * are there, and /sys, read-only, where a program learns which of them is which device's.
  * -EINVAL in a chroot: its root is no mount, so nothing can be put in its place.
  */
-int jail_enter_root(const char **ret_step);
+int jail_enter_root(const char *const *nodes, const char **ret_step);
 
 #endif

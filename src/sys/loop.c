@@ -21,7 +21,8 @@ struct loop_source {
 	int fd; /* -1: a timer */
 	uint32_t events;
 	loop_fn *fn;
-	loop_timer_fn *timer_fn; /* NULL: has fired, or isn't a timer */
+	loop_timer_fn *timer_fn;
+	bool is_waiting; /* a timer that has not fired */
 	void *data;
 	uint64_t due_ns;
 	struct loop_source *prev, *next; /* in timers; next also in dead */
@@ -124,6 +125,7 @@ static void timer_link(struct loop_source *timer)
 	timer->next = prev ? prev->next : loop->first;
 	*(timer->prev ? &timer->prev->next : &loop->first) = timer;
 	*(timer->next ? &timer->next->prev : &loop->last) = timer;
+	timer->is_waiting = true;
 }
 
 static void timer_unlink(struct loop_source *timer)
@@ -132,7 +134,7 @@ static void timer_unlink(struct loop_source *timer)
 
 	*(timer->prev ? &timer->prev->next : &loop->first) = timer->next;
 	*(timer->next ? &timer->next->prev : &loop->last) = timer->prev;
-	timer->timer_fn = NULL;
+	timer->is_waiting = false;
 }
 
 int loop_timer(struct loop *loop, uint64_t after_ms, loop_timer_fn *fn, void *data,
@@ -158,7 +160,7 @@ struct loop_source *loop_source_free(struct loop_source *source)
 		return NULL;
 	if (source->fd >= 0)
 		(void)source_ctl(source, EPOLL_CTL_DEL, 0);
-	else if (source->timer_fn)
+	else if (source->is_waiting)
 		timer_unlink(source);
 	source->fn = NULL;
 	if (source->loop->turning) {
@@ -210,10 +212,9 @@ static int call_timers(struct loop *loop)
 
 	while (loop->first && loop->first->due_ns <= now) {
 		struct loop_source *timer = loop->first;
-		loop_timer_fn *fn = timer->timer_fn;
 
 		timer_unlink(timer);
-		fn(timer->data);
+		timer->timer_fn(timer->data);
 		called++;
 	}
 	return called;

@@ -127,7 +127,7 @@ static int spawn_isolate(struct spawn_try *try)
 	if (try->has_user_ns)
 		r = jail_map_ids(try->uid, try->gid, &step);
 	if (r == 0 && try->isolation == SPAWN_ROOT)
-		r = jail_enter_root(&step);
+		r = jail_enter_root(try->request->nodes, &step);
 	if (r < 0)
 		return spawn_step(try, step, r);
 	try->report.is_isolation = false;

@@ -42,7 +42,7 @@ enum spawn_isolation {
 	SPAWN_NAMESPACES, /* PID, network, IPC and host name of its own: an empty network */
 	SPAWN_ROOT,	  /* and a root of its own: /usr and its libraries read-only, /proc
 				 * with its own processes where that can be had, /dev/null,
-				 * /dev/urandom, nothing else of the host's files */
+				 * /dev/urandom, what nodes says, nothing else of the host's files */
 };
 
 struct spawn_request {
@@ -53,9 +53,10 @@ struct spawn_request {
 	uid_t uid; /* with set_ids: all three of each kind, no other groups */
 	gid_t gid;
 	bool set_ids;
-	bool isolate;	      /* as far as this host lets us; never a reason to fail */
-	bool die_with_parent; /* SIGKILL when the caller's thread ends, without a race */
-	bool keep_caps;	      /* for a program of our own that works with our rights */
+	bool isolate;		  /* as far as this host lets us; never a reason to fail */
+	bool die_with_parent;	  /* SIGKILL when the caller's thread ends, without a race */
+	const char *const *nodes; /* NULL, or what its own root shows besides: jail_enter_root() */
+	bool keep_caps;		  /* for a program of our own that works with our rights */
 	struct {
 		uint64_t memlock_bytes; /* of these three 0 is: as it is with the caller */
 		uint64_t nofile;

@@ -11,6 +11,7 @@
 #include <sys/syscall.h>
 
 #include "base/macro.h"
+#include "sys/file.h"
 
 int tree_open(int root_fd, const char *path, int flags, mode_t mode, int *ret_fd)
 {
@@ -58,6 +59,38 @@ int tree_read(int root_fd, const char *path, size_t max, struct buf *ret, struct
 		return err_sys(err, "read '%s'", path);
 	r = buf_add(ret, text.at, text.len);
 	return r < 0 ? err_num(err, r, "read '%s'", path) : 0;
+}
+
+int tree_read_link(int root_fd, const char *path, struct buf *ret, struct err *err)
+{
+	cleanup_close int fd = -1;
+	char target[PATH_MAX];
+	ssize_t len;
+	int r;
+
+	r = tree_open(root_fd, path, O_PATH | O_NOFOLLOW, 0, &fd);
+	if (r < 0)
+		return err_num(err, r, "read the link '%s'", path);
+	len = readlinkat(fd, "", target, sizeof(target));
+	/* of what is no link, by a descriptor: ENOENT */
+	if (len < 0)
+		return err_num(err, errno == ENOENT ? -EINVAL : -errno, "read the link '%s'", path);
+	if ((size_t)len == sizeof(target))
+		return err_num(err, -ENAMETOOLONG, "read the link '%s'", path);
+	r = buf_add(ret, target, (size_t)len);
+	return r < 0 ? err_num(err, r, "read the link '%s'", path) : 0;
+}
+
+int tree_list(int root_fd, const char *path, struct strv *ret, struct err *err)
+{
+	cleanup_close int fd = -1;
+	int r;
+
+	r = tree_open(root_fd, path, O_RDONLY | O_DIRECTORY, 0, &fd);
+	if (r < 0)
+		return err_num(err, r, "read the directory '%s'", path);
+	r = file_list(fd, ".", ret, err);
+	return r < 0 ? err_wrap(err, r, "read the directory '%s'", path) : 0;
 }
 
 /* Makes the last component of path, whose parents are there. */

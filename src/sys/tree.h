@@ -23,6 +23,12 @@ int tree_open(int root_fd, const char *path, int flags, mode_t mode, int *ret_fd
  */
 int tree_read(int root_fd, const char *path, size_t max, struct buf *ret, struct err *err);
 
+/* Adds a link's target to *ret; -EINVAL for what is no link. */
+int tree_read_link(int root_fd, const char *path, struct buf *ret, struct err *err);
+
+/* Adds the names in a directory to *ret, in byte order, without "." and "..". */
+int tree_list(int root_fd, const char *path, struct strv *ret, struct err *err);
+
 /* Makes a directory and those above it that are missing, owned by the caller. */
 int tree_make_dirs(int root_fd, const char *path, mode_t mode, struct err *err);
 

@@ -38,6 +38,8 @@ static bool is_of(const char *at, size_t len, const char *subsystem)
 	char want[64];
 	size_t step;
 
+	if (!subsystem)
+		return true;
 	(void)snprintf(want, sizeof(want), "SUBSYSTEM=%s", subsystem);
 	for (size_t off = 0; off < len; off += step) {
 		step = strnlen(at + off, len - off) + 1;

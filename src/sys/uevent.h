@@ -16,7 +16,7 @@ int uevent_open(int *ret_fd, struct err *err);
 
 /*
  * Takes all events that are there. True if one of them was of that subsystem ("block",
- * "virtio-ports"), or if the kernel had to drop some.
+ * "virtio-ports"; NULL: any), or if the kernel had to drop some.
  */
 bool uevent_drain(int fd, const char *subsystem);
 

@@ -111,6 +111,66 @@ static void a_plain_container_is_podmans(void **state)
 	json_decref(json);
 }
 
+/* A device of each kind; names are as device.h has them. */
+static void devices_are_nodes_or_memory(void **state)
+{
+	static struct device two[2] = {
+		{ .driver = "nvme",
+		  .nodes = { { .name = "nvme0", .major = 240, .minor = 3 },
+			     { .name = "dri/card0", .is_block = true, .major = 259, .minor = 7 } },
+		  .node_count = 2 },
+		{ .path = "devices/pci0000:00/0000:00:05.0", .bars = 1 << 2 | 1 << 5 },
+	};
+	struct devices devices = { .at = two, .count = 2, .netns_fd = -1, .netns = "/proc/9/fd/8" };
+	Agent__ContainerSpec spec = AGENT__CONTAINER_SPEC__INIT;
+	Agent__Process p = process();
+	struct config_container c = {
+		.id = "main",
+		.root = "/run/x/rootfs",
+		.devices = &devices,
+		.process = { .spec = &spec, .user = &web, .hostname = "pod" },
+	};
+	char *text;
+	json_t *json;
+
+	(void)state;
+	spec.process = &p;
+	assert_int_equal(config_create(&c, &text, NULL), 0);
+	json = parse(text);
+	assert_int_equal(json_array_size(at(json, "linux/devices")), 2);
+	assert_string_equal(json_string_value(at(json, "linux/devices/0/path")), "/dev/nvme0");
+	assert_string_equal(json_string_value(at(json, "linux/devices/0/type")), "c");
+	assert_int_equal(json_integer_value(at(json, "linux/devices/0/major")), 240);
+	assert_int_equal(json_integer_value(at(json, "linux/devices/0/minor")), 3);
+	assert_int_equal(json_integer_value(at(json, "linux/devices/0/fileMode")), 0666);
+	assert_string_equal(json_string_value(at(json, "linux/devices/1/path")), "/dev/dri/card0");
+	assert_string_equal(json_string_value(at(json, "linux/devices/1/type")), "b");
+	/* all is forbidden first, then these two are allowed */
+	assert_int_equal(json_array_size(at(json, "linux/resources/devices")), 3);
+	assert_true(json_is_false(at(json, "linux/resources/devices/0/allow")));
+	assert_true(json_is_true(at(json, "linux/resources/devices/1/allow")));
+	assert_int_equal(json_integer_value(at(json, "linux/resources/devices/2/major")), 259);
+	assert_int_equal(json_integer_value(at(json, "linux/resources/devices/2/minor")), 7);
+	assert_string_equal(json_string_value(at(json, "linux/resources/devices/2/type")), "b");
+	/* two files over /sys, which is read-only before and after */
+	assert_int_equal(json_array_size(at(json, "mounts")), 9);
+	assert_string_equal(json_string_value(at(json, "mounts/7/destination")),
+			    "/sys/devices/pci0000:00/0000:00:05.0/resource2");
+	assert_string_equal(json_string_value(at(json, "mounts/7/source")),
+			    "/sys/devices/pci0000:00/0000:00:05.0/resource2");
+	expect_strings(at(json, "mounts/7/options"), "bind rw nosuid nodev noexec");
+	assert_string_equal(json_string_value(at(json, "mounts/8/destination")),
+			    "/sys/devices/pci0000:00/0000:00:05.0/resource5");
+	assert_null(at(json, "linux/namespaces/5/path"));
+	json_decref(json);
+	devices.netns_fd = 8;
+	assert_int_equal(config_create(&c, &text, NULL), 0);
+	json = parse(text);
+	assert_string_equal(json_string_value(at(json, "linux/namespaces/5/type")), "network");
+	assert_string_equal(json_string_value(at(json, "linux/namespaces/5/path")), "/proc/9/fd/8");
+	json_decref(json);
+}
+
 /* The names, to a mask again. */
 static uint64_t mask_at(const json_t *process, const char *set)
 {
@@ -372,6 +432,29 @@ static void an_exec_begins_where_the_container_does(void **state)
 	assert_string_equal(config_cwd(&p), "/tmp");
 }
 
+static void commands_are_looked_for_where_PATH_says(void **state)
+{
+	char *own[] = { (char *)"PATH=/a", (char *)"PATHS=/b", (char *)"PATH=/c" };
+	char *other[] = { (char *)"PATH=" };
+	Agent__ContainerSpec spec = AGENT__CONTAINER_SPEC__INIT;
+	Agent__Process first = process(), exec = process();
+	struct config_process p = { .spec = &spec };
+
+	(void)state;
+	spec.process = &first;
+	first.n_env = 0;
+	assert_string_equal(config_path(&p),
+			    "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+	first.env = own;
+	first.n_env = 3;
+	p.exec = &exec;
+	exec.n_env = 0;
+	assert_string_equal(config_path(&p), "/c");
+	exec.env = other;
+	exec.n_env = 1;
+	assert_string_equal(config_path(&p), "");
+}
+
 static void limits_and_terminal_are_passed_on(void **state)
 {
 	Agent__ContainerSpec spec = AGENT__CONTAINER_SPEC__INIT;
@@ -432,6 +515,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_plain_container_is_podmans),
+		cmocka_unit_test(devices_are_nodes_or_memory),
 		cmocka_unit_test(only_root_has_capabilities_by_default),
 		cmocka_unit_test(the_capabilities_specified_are_those_given),
 		cmocka_unit_test(an_exec_has_what_the_container_may_have),
@@ -440,6 +524,7 @@ int main(void)
 		cmocka_unit_test(the_user_is_the_one_resolved),
 		cmocka_unit_test(the_last_variable_of_a_name_wins),
 		cmocka_unit_test(an_exec_begins_where_the_container_does),
+		cmocka_unit_test(commands_are_looked_for_where_PATH_says),
 		cmocka_unit_test(limits_and_terminal_are_passed_on),
 		cmocka_unit_test(what_json_cannot_say_is_refused),
 	};

@@ -24,6 +24,8 @@ static struct fixture {
 	Agent__Capabilities capabilities;
 	Agent__Rlimit rlimit[PRIVILEGE_LIMITS + 1];
 	Agent__Rlimit *rlimits[PRIVILEGE_LIMITS + 1];
+	Agent__Device device;
+	Agent__Device *devices[SPEC_DEVICES_MAX + 1];
 	char *args[MANY];
 	char *env[MANY];
 	uint8_t root[33];
@@ -48,6 +50,13 @@ static int set_up(void **state)
 		f.rlimits[i] = &f.rlimit[i];
 	}
 	f.spec.rlimits = f.rlimits;
+	agent__device__init(&f.device);
+	f.device.vendor = 0x10de;
+	f.device.device = 0x2330;
+	f.device.class_code = 0x030200;
+	for (size_t i = 0; i < SPEC_DEVICES_MAX + 1; i++)
+		f.devices[i] = &f.device;
+	f.spec.devices = f.devices;
 	f.layer.root.data = f.root;
 	f.layer.root.len = 32;
 	f.layer.data_blocks = f.layer.hash_start = 100;
@@ -113,10 +122,15 @@ static void is_closed(void **state)
 {
 	/* fields 99 of the whole and each message in it; a field twice; one cut off */
 	static const char *const more[] = {
-		"\x98\x06\x01",		"\x0a\x03\x98\x06\x01",
-		"\x12\x03\x98\x06\x01", "\x2a\x03\x98\x06\x01",
-		"\x32\x03\x98\x06\x01", "\x42\x03\x98\x06\x01",
-		"\x1a\x05pod-1",	"\x20",
+		"\x98\x06\x01",
+		"\x0a\x03\x98\x06\x01",
+		"\x12\x03\x98\x06\x01",
+		"\x2a\x03\x98\x06\x01",
+		"\x32\x03\x98\x06\x01",
+		"\x42\x03\x98\x06\x01",
+		"\x4a\x06\x08\xde\x21\x98\x06\x01",
+		"\x1a\x05pod-1",
+		"\x20",
 	};
 	CLEANUP(buf_done) struct buf text = { 0 };
 	size_t len;
@@ -227,6 +241,31 @@ static void layers_have_limits(void **state)
 	assert_int_equal(check(), -EINVAL);
 	f.layer.hash_start = f.layer.data_blocks = 0;
 	assert_int_equal(check(), -EINVAL);
+}
+
+static void devices_have_limits(void **state)
+{
+	(void)state;
+	f.spec.n_devices = SPEC_DEVICES_MAX;
+	assert_int_equal(check(), 0);
+	f.spec.n_devices = SPEC_DEVICES_MAX + 1;
+	assert_int_equal(check(), -E2BIG);
+	f.spec.n_devices = 1;
+	f.device.vendor = 0;
+	assert_int_equal(check(), -EINVAL);
+	f.device.vendor = 0xffff;
+	assert_int_equal(check(), -EINVAL);
+	f.device.vendor = 0xfffe;
+	f.device.device = 0xffff;
+	f.device.class_code = 0xffffff;
+	assert_int_equal(check(), 0);
+	f.device.device = 0x10000;
+	assert_int_equal(check(), -EINVAL);
+	f.device.device = 0;
+	f.device.class_code = 0x1000000;
+	assert_int_equal(check(), -EINVAL);
+	f.device.class_code = 0;
+	assert_int_equal(check(), 0);
 }
 
 static void the_rest_has_limits(void **state)
@@ -379,6 +418,7 @@ int main(void)
 		cmocka_unit_test_setup(a_process_has_limits, set_up),
 		cmocka_unit_test_setup(a_cwd_is_absolute, set_up),
 		cmocka_unit_test_setup(layers_have_limits, set_up),
+		cmocka_unit_test_setup(devices_have_limits, set_up),
 		cmocka_unit_test_setup(the_rest_has_limits, set_up),
 		cmocka_unit_test_setup(text_is_utf8, set_up),
 		cmocka_unit_test_setup(capabilities_are_possible_ones, set_up),

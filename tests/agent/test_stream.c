@@ -49,8 +49,8 @@ static void serve_write(void *data, struct rpc_call *call, struct bytes payload)
 }
 
 static const struct rpc_method methods[] = {
-	{ "t", "Read", serve_read },
-	{ "t", "Write", serve_write },
+	{ "t", "Read", serve_read, NULL },
+	{ "t", "Write", serve_write, NULL },
 };
 
 static int set_up(void **state)

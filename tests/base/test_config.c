@@ -35,6 +35,7 @@ static void starts_with_the_defaults(void **state)
 	assert_int_equal(config_number(&cfg, CONFIG_START_TIMEOUT_TCG), 120000);
 	assert_int_equal(config_number(&cfg, CONFIG_DEFAULT_CPUS), 1);
 	assert_int_equal(config_number(&cfg, CONFIG_DEFAULT_MEMORY), 512 << 20);
+	assert_int_equal(config_number(&cfg, CONFIG_DEFAULT_PIDS), 2048);
 	assert_int_equal(config_number(&cfg, CONFIG_LAYER_MAX_SIZE), UINT64_C(16) << 30);
 	assert_int_equal(config_number(&cfg, CONFIG_LOG_SIZE), 8 << 20);
 	assert_string_equal(config_text(&cfg, CONFIG_GUEST_DIR), "");
@@ -144,10 +145,10 @@ static void says_what_a_key_takes(void **state)
 	assert_int_equal(config_set(&cfg, "log_size", "1k", CONFIG_NODE, &e), -ERANGE);
 	assert_string_equal(
 		e.msg, "set 'log_size' to '1k': it takes a size, as '512MiB', from 64KiB to 1GiB");
-	assert_int_equal(config_set(&cfg, "start_timeout_kvm", "0", CONFIG_NODE, &e), -ERANGE);
-	assert_string_equal(
-		e.msg,
-		"set 'start_timeout_kvm' to '0': it takes a duration, as '30s', from 100ms to 1h");
+	assert_int_equal(config_set(&cfg, "start_timeout_kvm", "1s", CONFIG_NODE, &e), 0);
+	assert_int_equal(config_set(&cfg, "start_timeout_kvm", "999ms", CONFIG_NODE, &e), -ERANGE);
+	assert_string_equal(e.msg, "set 'start_timeout_kvm' to '999ms': it takes a duration, as "
+				   "'30s', from 1s to 1h");
 	assert_int_equal(config_set(&cfg, "qemu", "qemu", CONFIG_NODE, &e), -EINVAL);
 	assert_string_equal(e.msg, "set 'qemu' to 'qemu': it takes an absolute path or nothing");
 	assert_int_equal(config_set(&cfg, "qemu", "/a\nb", CONFIG_NODE, &e), -EINVAL);

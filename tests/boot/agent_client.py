@@ -7,13 +7,19 @@ import collections
 import json
 import os
 import select
+import shutil
 import socket
 import struct
 import subprocess
+import sys
+import tempfile
 import time
 
 SERVICE = "casemate.agent.v1.Agent"
 SIGKILL = 9
+INVALID, DEADLINE, NOT_FOUND, EXISTS, EXHAUSTED, PRECONDITION = 3, 4, 5, 6, 8, 9
+COMMANDS = ("sh cat cp dd echo env head hostname id ls mkdir mknod od rm sha256sum sleep stty test "
+            "touch true wc").split()
 
 
 class Status(Exception):
@@ -87,13 +93,17 @@ def layer(image):
             field(3, image["hash_start"]))
 
 
-def spec(images, what, hostname="", read_only=False, resources=b""):
+def spec(images, what, hostname="", read_only=False, resources=b"", devices=()):
+    """devices: of each its vendor, device and class."""
     return (every(1, [layer(image) for image in images]) + field(2, what) + text(3, hostname) +
-            field(4, read_only) + text(5, resources))
+            field(4, read_only) + text(5, resources) +
+            every(9, [b"".join(field(tag, number) for tag, number in enumerate(device, 1))
+                      for device in devices]))
 
 
-def create(container, what, serials, pod="pod"):
-    return text(1, container) + field(2, what) + every(3, serials) + text(4, pod)
+def create(container, what, serials, pod="pod", addresses=()):
+    return (text(1, container) + field(2, what) + every(3, serials) + text(4, pod) +
+            every(5, addresses))
 
 
 class Client:
@@ -145,9 +155,12 @@ class Client:
 
 
 class Guest:
-    """One VM with the base image of a guest folder, which has no other disk yet."""
+    """One VM with the base image of a guest folder, which has no other disk yet.
 
-    def __init__(self, folder, console):
+    more: QEMU's arguments for devices that a container may be given.
+    """
+
+    def __init__(self, folder, console, more=()):
         with open(os.path.join(folder, "manifest.json"), encoding="utf-8") as file:
             base = json.load(file)["base"]
         cmdline = ("root=/dev/dm-0 rootfstype=erofs ro rootwait init=/sbin/casemate-init "
@@ -171,7 +184,7 @@ class Guest:
                 "-device", "virtio-scsi-pci,id=scsi", "-device", "virtio-serial-pci",
                 "-chardev", f"socket,id=agent,fd={agent_qemu.fileno()}",
                 "-device", "virtserialport,chardev=agent,name=casemate.agent",
-            ] + self.disk_args(os.path.join(folder, base["file"])),
+            ] + self.disk_args(os.path.join(folder, base["file"])) + list(more),
                 pass_fds=[agent_qemu.fileno(), qmp_qemu.fileno()], stdin=subprocess.DEVNULL,
                 stdout=out, stderr=subprocess.STDOUT)
         agent_qemu.close()
@@ -251,3 +264,77 @@ class Guest:
     def kill(self):
         self.qemu.kill()
         self.qemu.wait()
+
+
+class Images:
+    """Layers made on the spot by the writer that makes the base image."""
+
+    def __init__(self, work):
+        self.work = work
+        build = os.environ.get("BUILD", "build")
+        self.mkimage = next(path for path in (os.path.join(build, "base", "guest", "mkimage"),
+                                              os.path.join(build, "guest", "mkimage"))
+                            if os.access(path, os.X_OK))
+
+    def make(self, name, files):
+        tree = os.path.join(self.work, name)
+        for path, (mode, content) in files.items():
+            path = os.path.join(tree, path)
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            if mode == "link":
+                os.symlink(content, path)
+                continue
+            with open(path, "wb") as file:
+                file.write(content)
+            os.chmod(path, mode)
+        image = os.path.join(self.work, name + ".img")
+        tar = subprocess.Popen(["tar", "-C", tree, "--owner=0", "--group=0", "-c", "."],
+                               stdout=subprocess.PIPE)
+        facts = subprocess.run([self.mkimage, image], stdin=tar.stdout, check=True,
+                               stdout=subprocess.PIPE, text=True).stdout.split()
+        tar.wait()
+        facts = dict(fact.split("=") for fact in facts)
+        return {"path": image, "root": facts["root"], "data_blocks": int(facts["data_blocks"]),
+                "hash_start": int(facts["hash_start"])}
+
+    def busybox(self, more=None):
+        with open(shutil.which("busybox"), "rb") as file:
+            files = {"bin/busybox": (0o755, file.read())} | (more or {})
+        files |= {f"bin/{name}": ("link", "busybox") for name in COMMANDS}
+        files |= {
+            "etc/passwd": (0o644, b"root:x:0:0::/root:/bin/sh\nweb:x:33:44::/srv:/bin/sh\n"),
+            "etc/group": (0o644, b"root:x:0:\nwww:x:44:\nmedia:x:50:web\n"),
+            "bin/plain": (0o644, b"#!/bin/sh\n"),
+        }
+        return self.make("busybox", files)
+
+
+def expect(got, want, what=""):
+    if got != want:
+        raise AssertionError(f"{what} got {got!r}, want {want!r}".strip())
+
+
+def main(title, cls):
+    """Runs the methods test_* of a class, in the order they stand, on the guest of its object.
+
+    One that returns a text was skipped for that reason.
+    """
+    failed = 0
+    with tempfile.TemporaryDirectory() as work:
+        tests = cls(work)
+        try:
+            for name in [name for name in vars(cls) if name.startswith("test_")]:
+                line = f"{title}: " + name[len("test_"):].replace("_", " ")
+                try:
+                    why = getattr(tests, name)()
+                    print(f"ok - {line}" + (f" # SKIP {why}" if why else ""), flush=True)
+                except Exception as error:  # what went wrong is the test's result
+                    print(f"not ok - {line}", flush=True)
+                    print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
+                    failed += 1
+        finally:
+            tests.guest.kill()
+        if failed:
+            with open(os.path.join(work, "console"), encoding="utf-8", errors="replace") as console:
+                print(console.read()[-2000:], file=sys.stderr)
+    return 1 if failed else 0

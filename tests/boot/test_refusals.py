@@ -29,7 +29,7 @@ NOT_THERE = [
     (["-p", "8080:80"], "-p"), (["--publish", "80"], "--publish"), (["-P"], "publish"),
     (["-v", "/:/host"], "-v"), (["--volume", "/:/host"], "--volume"),
     (["--mount", "type=tmpfs,dst=/x"], "--mount"), (["--tmpfs", "/x"], "--tmpfs"),
-    (["--device", "/dev/null"], "--device"), (["--gpus", "1"], "--gpus"),
+    (["--device", "/dev/null"], "--device"), (["--gpus", "many"], "--gpus"),
     (["--privileged"], "--privileged"), (["--cap-add", "ALL"], "--cap-add"),
     (["--cap-drop", "ALL"], "--cap-drop"), (["--security-opt", "x=y"], "--security-opt"),
     (["--restart", "always"], "--restart"), (["--dns", "1.1.1.1"], "--dns"),
@@ -55,6 +55,7 @@ with bench.check("a network other than none is refused, with what there is"):
 with bench.check("an unknown flag is refused with the nearest there is"):
     me("run", "--nmae", "x", good, *TRUE).refused("--nmae", "--name")
     me("run", "--read-onyl", good, *TRUE).refused("--read-onyl", "--read-only")
+    me("run", "--mem", "64m", good, *TRUE).refused("--mem", "--memory")
     me("run", "-Z", good, *TRUE).refused("-Z")
     me("exec", "--intractive", "a", "true").refused("--intractive", "--interactive")
     me("list", "--jsno").refused("--jsno", status=2)

@@ -23,7 +23,9 @@ NOISE = os.urandom(MIB)
 CMD = "pwd; id; echo $GREETING; echo $PATH; echo $HOME; echo word >&2; exit 7"
 own = Oci()
 own.add([images.base(), Layer([text("srv/noise", NOISE), text("srv/run.sh", "#!/bin/sh\necho ran\n",
-                                                                0o755)])], tag="plain")
+                                                                0o755)]),
+         Layer([text("etc/words", "echo words\n", 0o755),
+                text("etc/lost", "#!/no/such\n", 0o755)])], tag="plain")
 own.add([images.base()], {"Env": ["GREETING=hello there", "PATH=/bin", "EMPTY="],
                           "Cmd": ["/bin/sh", "-c", CMD], "User": "app",
                           "WorkingDir": "/home/app/new"}, tag="own")
@@ -152,6 +154,17 @@ with bench.check("without --accel one line says that it runs under TCG, and why"
 with bench.check("a command that is not there: 127; one that cannot be run: 126", me):
     me("run", plain, "--", "/no/such", "x").refused("/no/such", status=127)
     me("run", plain, "--", "/srv/noise").refused("/srv/noise", status=126)
+    me("run", plain, "--", "/etc/words").refused("/etc/words", "exec format error", status=126)
+    me("run", "-d", "-e", "PATH=/etc", plain, "--", "lost").refused("lost", "/no/such", status=127)
+
+with bench.check("processes and threads: 2048 at most, or as asked for", me):
+    limit = "cat /sys/fs/cgroup/pids.max"
+    equal(me("run", plain, *script, limit).ok().out, b"2048\n", "by default")
+    equal(me("run", "--pids-limit", "-1", plain, *script, limit).ok().out, b"max\n", "none")
+    result = me("run", "--pids-limit=8", plain, *script,
+                limit + "; for i in 1 2 3 4 5 6 7 8 9; do sleep 9 & done")
+    equal(result.out, b"8\n", "as asked for")
+    assert result.status != 0 and "fork" in result.errors, str(result)
 
 with bench.check("a reader that goes away ends the run, a closed output does not hang it", me):
     process = me.start("run", plain, *script, "yes")

@@ -15,7 +15,7 @@
 
 #include "base/text.h"
 
-enum { WORDS = 16, FILE_MAX = 1 << 20, VARIABLES_MAX = 4096 };
+enum { WORDS = 32, FILE_MAX = 1 << 20, VARIABLES_MAX = 4096 };
 
 struct parsed {
 	struct options options;
@@ -58,6 +58,15 @@ static void refuse(enum options_command command, const char *line, int num, cons
 	options_done(&parsed.options);
 }
 
+static void sets_only(enum options_command command, const char *line, size_t at)
+{
+	struct parsed parsed;
+
+	accept(command, line, &parsed);
+	for (size_t i = 0; i < offsetof(struct options, name); i++)
+		assert_int_equal(((bool *)&parsed.options)[i], i == at);
+}
+
 static void flags_without_a_value_set_what_they_name(void **state)
 {
 	static const struct {
@@ -75,21 +84,25 @@ static void flags_without_a_value_set_what_they_name(void **state)
 		{ "--rm", offsetof(struct options, remove), 1 },
 		{ "--read-only", offsetof(struct options, read_only), 1 },
 	};
-	struct parsed parsed;
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(flags); i++) {
-		for (int command = OPTIONS_RUN; command <= OPTIONS_EXEC; command++) {
-			if (!(flags[i].commands & command)) {
-				refuse((enum options_command)command, flags[i].line, -EINVAL,
-				       flags[i].line);
-				continue;
-			}
-			accept((enum options_command)command, flags[i].line, &parsed);
-			for (size_t j = 0; j < offsetof(struct options, name); j++)
-				assert_int_equal(((bool *)&parsed.options)[j], j == flags[i].at);
-		}
+		sets_only(OPTIONS_RUN, flags[i].line, flags[i].at);
+		if (flags[i].commands & OPTIONS_EXEC)
+			sets_only(OPTIONS_EXEC, flags[i].line, flags[i].at);
+		else
+			refuse(OPTIONS_EXEC, flags[i].line, -EINVAL, flags[i].line);
 	}
+}
+
+static void keeps(enum options_command command, const char *line, size_t at, const char *want)
+{
+	struct parsed parsed;
+	const char *value;
+
+	accept(command, line, &parsed);
+	memcpy(&value, (const char *)&parsed.options + at, sizeof(value));
+	assert_string_equal(value, want);
 }
 
 static void flags_with_a_value_keep_it(void **state)
@@ -112,20 +125,14 @@ static void flags_with_a_value_keep_it(void **state)
 		{ "--accel kvm", "kvm", offsetof(struct options, accel), 1 },
 	};
 	struct parsed parsed;
-	const char *value;
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(flags); i++) {
-		for (int command = OPTIONS_RUN; command <= OPTIONS_EXEC; command++) {
-			if (!(flags[i].commands & command)) {
-				refuse((enum options_command)command, flags[i].line, -EINVAL,
-				       "no such flag");
-				continue;
-			}
-			accept((enum options_command)command, flags[i].line, &parsed);
-			memcpy(&value, (const char *)&parsed.options + flags[i].at, sizeof(value));
-			assert_string_equal(value, flags[i].value);
-		}
+		keeps(OPTIONS_RUN, flags[i].line, flags[i].at, flags[i].value);
+		if (flags[i].commands & OPTIONS_EXEC)
+			keeps(OPTIONS_EXEC, flags[i].line, flags[i].at, flags[i].value);
+		else
+			refuse(OPTIONS_EXEC, flags[i].line, -EINVAL, "no such flag");
 	}
 	accept(OPTIONS_RUN, "--entrypoint=", &parsed);
 	assert_true(parsed.options.entrypoint_set);
@@ -139,13 +146,81 @@ static void the_first_word_that_is_no_flag_ends_them(void **state)
 
 	(void)state;
 	accept(OPTIONS_RUN, "-it --rm oci:x -d --nonesuch", &parsed);
-	assert_int_equal(parsed.options.first, 3);
+	assert_int_equal(parsed.options.word_count, 3);
+	assert_string_equal(parsed.options.words[0], "oci:x");
+	assert_string_equal(parsed.options.words[2], "--nonesuch");
+	assert_null(parsed.options.words[3]);
 	assert_true(parsed.options.interactive && parsed.options.terminal);
 	assert_false(parsed.options.detach);
 	accept(OPTIONS_RUN, "-i -- oci:x -d", &parsed);
-	assert_string_equal(parsed.argv[parsed.options.first], "oci:x");
+	assert_string_equal(parsed.options.words[0], "oci:x");
+	accept(OPTIONS_RUN, "-i - -d", &parsed);
+	assert_string_equal(parsed.options.words[0], "-");
 	accept(OPTIONS_EXEC, "", &parsed);
-	assert_int_equal(parsed.options.first, parsed.argc);
+	assert_int_equal(parsed.options.word_count, 0);
+	assert_null(parsed.options.words[0]);
+}
+
+static void other_commands_take_flags_among_their_words(void **state)
+{
+	struct parsed parsed;
+
+	(void)state;
+	accept(OPTIONS_DELETE, "a -f b --config run_dir=/x c", &parsed);
+	assert_true(parsed.options.force);
+	assert_int_equal(parsed.options.config.len, 1);
+	assert_int_equal(parsed.options.word_count, 3);
+	assert_string_equal(parsed.options.words[0], "a");
+	assert_string_equal(parsed.options.words[1], "b");
+	assert_string_equal(parsed.options.words[2], "c");
+	assert_null(parsed.options.words[3]);
+	options_done(&parsed.options);
+	accept(OPTIONS_KILL, "--all a -- -9", &parsed);
+	assert_true(parsed.options.all);
+	assert_int_equal(parsed.options.word_count, 2);
+	assert_string_equal(parsed.options.words[1], "-9");
+	/* the same letter, and each command's own meaning */
+	accept(OPTIONS_LOGS, "-f a", &parsed);
+	assert_true(parsed.options.follow && !parsed.options.force);
+	accept(OPTIONS_RECOVER, "--json", &parsed);
+	assert_true(parsed.options.json);
+	refuse(OPTIONS_KILL, "a -9", -EINVAL, "-9: no such flag");
+	refuse(OPTIONS_LIST, "--jsno", -EINVAL, "did you mean --json?");
+	refuse(OPTIONS_PS, "a --json", -EINVAL, "--json: no such flag");
+}
+
+static void every_command_that_reads_the_configuration_can_be_told_of_it(void **state)
+{
+	static const enum options_command commands[] = {
+		OPTIONS_RUN,	 OPTIONS_EXEC,	 OPTIONS_LIST, OPTIONS_STATE,
+		OPTIONS_PS,	 OPTIONS_LOGS,	 OPTIONS_KILL, OPTIONS_DELETE,
+		OPTIONS_RECOVER, OPTIONS_CONFIG, OPTIONS_PLAN,
+	};
+	struct parsed parsed;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
+		accept(commands[i], "--config run_dir=/x", &parsed);
+		assert_int_equal(parsed.options.config.len, 1);
+		assert_string_equal(parsed.options.config.at[0], "run_dir=/x");
+		options_done(&parsed.options);
+	}
+	refuse(OPTIONS_EXPLAIN, "--config run_dir=/x", -EINVAL, "--config: no such flag");
+}
+
+static void the_beginning_of_a_flag_is_none(void **state)
+{
+	(void)state;
+	refuse(OPTIONS_RUN, "--mem 5m x", -EINVAL, "--mem: no such flag: did you mean --memory?");
+	refuse(OPTIONS_RUN, "--mem=5m x", -EINVAL, "--mem: no such flag: did you mean --memory?");
+	refuse(OPTIONS_RUN, "--read x", -EINVAL, "did you mean --read-only?");
+	refuse(OPTIONS_RUN, "--inter x", -EINVAL, "did you mean --interactive?");
+	refuse(OPTIONS_EXEC, "--us 1 x", -EINVAL, "did you mean --user?");
+	refuse(OPTIONS_DELETE, "--forc x", -EINVAL, "did you mean --force?");
+	/* nor is one with more behind it, or with one '-' */
+	refuse(OPTIONS_RUN, "--memorys 5m x", -EINVAL, "did you mean --memory?");
+	refuse(OPTIONS_RUN, "-memory 5m x", -EINVAL, "--memory 'emory'");
+	refuse(OPTIONS_RUN, "-rm x", -EINVAL, "-r: no such flag");
 }
 
 static void unknown_flags_are_named_with_the_nearest(void **state)
@@ -163,28 +238,53 @@ static void unknown_flags_are_named_with_the_nearest(void **state)
 	refuse(OPTIONS_RUN, "--rm -Zi x", -EINVAL, "-Z: no such flag");
 	refuse(OPTIONS_EXEC, "-p 1 x", -EINVAL, "-p: no such flag");
 	/* a flag of run's alone is no near one of exec's */
-	refuse(OPTIONS_EXEC, "--hostname h x", -EINVAL, "--hostname: no such flag, or its value");
+	refuse(OPTIONS_EXEC, "--hostname h x", -EINVAL, "--hostname: no such flag");
 }
 
 static void a_value_that_is_missing_or_too_much_is_refused(void **state)
 {
 	(void)state;
-	refuse(OPTIONS_RUN, "-e", -EINVAL, "-e: no such flag, or its value is missing");
-	refuse(OPTIONS_RUN, "-ie", -EINVAL, "-e: no such flag, or its value is missing");
-	refuse(OPTIONS_RUN, "--env", -EINVAL, "--env: no such flag, or its value is missing");
-	refuse(OPTIONS_RUN, "--hostname", -EINVAL, "--hostname");
-	refuse(OPTIONS_RUN, "--interactive=5 x", -EINVAL, "--interactive");
-	refuse(OPTIONS_RUN, "--rm=5 x", -EINVAL, "--rm");
+	refuse(OPTIONS_RUN, "-e", -EINVAL, "-e: its value is missing");
+	refuse(OPTIONS_RUN, "-ie", -EINVAL, "-e: its value is missing");
+	refuse(OPTIONS_RUN, "--env", -EINVAL, "--env: its value is missing");
+	refuse(OPTIONS_RUN, "--hostname", -EINVAL, "--hostname: its value is missing");
+	refuse(OPTIONS_RUN, "--interactive=5 x", -EINVAL, "--interactive: it takes no value");
+	refuse(OPTIONS_RUN, "--rm=5 x", -EINVAL, "--rm: it takes no value");
+}
+
+static void devices_are_named_and_counted(void **state)
+{
+	Casemate__DeviceRequest request = CASEMATE__DEVICE_REQUEST__INIT;
+	struct parsed parsed = parse(OPTIONS_RUN, "--device 21:00.0 --device=0001:02:1f.7 --gpus 2 "
+						  "--nics=1 --nvme 3 --vf --near node "
+						  "--mode flatten image");
+
+	(void)state;
+	assert_int_equal(parsed.num, 0);
+	options_fill_devices(&parsed.options, &request);
+	assert_int_equal(request.n_named, 2);
+	assert_string_equal(request.named[0], "0000:21:00.0");
+	assert_string_equal(request.named[1], "0001:02:1f.7");
+	assert_int_equal(request.gpus, 2);
+	assert_int_equal(request.nics, 1);
+	assert_int_equal(request.nvme, 3);
+	assert_true(request.vf);
+	assert_string_equal(request.near, "node");
+	assert_string_equal(request.mode, "flatten");
+	options_done(&parsed.options);
+	refuse(OPTIONS_RUN, "--device /dev/null image", -EINVAL, "not a PCI address");
+	refuse(OPTIONS_RUN, "--device 21:00.8 image", -EINVAL, "not a PCI address");
+	refuse(OPTIONS_RUN, "--gpus two image", -EINVAL, "--gpus 'two'");
+	refuse(OPTIONS_PLAN, "--gpus 4097", -EINVAL, "not a number up to 4096");
 }
 
 static void flags_that_are_not_there_yet_are_refused_by_name(void **state)
 {
 	static const char *const absent[] = {
-		"publish 80",	"volume /a:/b", "mount x",     "tmpfs /t",	"device d",
-		"gpus 1",	"nics 1",	"nvme 1",      "mode x",	"tee snp",
-		"secret s",	"policy p",	"cap-add all", "cap-drop all",	"security-opt x",
-		"pids-limit 5", "ulimit x",	"restart no",  "detach-keys x", "publish-all",
-		"vf",		"privileged",	"init",
+		"publish 80",	 "volume /a:/b",   "mount x",	 "tmpfs /t",
+		"tee snp",	 "secret s",	   "policy p",	 "cap-add all",
+		"cap-drop all",	 "security-opt x", "ulimit x",	 "restart no",
+		"detach-keys x", "publish-all",	   "privileged", "init",
 	};
 	char line[64], named[64];
 
@@ -211,7 +311,7 @@ static void the_only_network_is_none(void **state)
 	(void)state;
 	accept(OPTIONS_RUN, "--network none image", &parsed);
 	accept(OPTIONS_RUN, "--net=none image", &parsed);
-	assert_int_equal(parsed.options.first, 2);
+	assert_int_equal(parsed.options.word_count, 1);
 }
 
 static void limits_are_checked(void **state)
@@ -230,6 +330,18 @@ static void limits_are_checked(void **state)
 	refuse(OPTIONS_RUN, "--cpus many", -EINVAL, "--cpus 'many'");
 	refuse(OPTIONS_RUN, "--memory 0", -EINVAL, "--memory '0'");
 	refuse(OPTIONS_RUN, "-m 5x", -EINVAL, "--memory '5x'");
+	accept(OPTIONS_RUN, "", &parsed);
+	assert_false(parsed.options.pids_set);
+	accept(OPTIONS_RUN, "--pids-limit 4194304", &parsed);
+	assert_true(parsed.options.pids_set);
+	assert_int_equal(parsed.options.pids, 4194304);
+	accept(OPTIONS_RUN, "--pids-limit=-1", &parsed);
+	assert_true(parsed.options.pids_set);
+	assert_int_equal(parsed.options.pids, 0);
+	accept(OPTIONS_RUN, "--pids-limit -1", &parsed);
+	assert_true(parsed.options.pids_set);
+	refuse(OPTIONS_RUN, "--pids-limit 4194305", -EINVAL, "--pids-limit '4194305'");
+	refuse(OPTIONS_RUN, "--pids-limit -2", -EINVAL, "--pids-limit '-2'");
 	refuse(OPTIONS_RUN, "-m 99999999999g", -EINVAL, "--memory '99999999999g'");
 }
 
@@ -380,8 +492,12 @@ int main(void)
 		cmocka_unit_test(flags_without_a_value_set_what_they_name),
 		cmocka_unit_test(flags_with_a_value_keep_it),
 		cmocka_unit_test(the_first_word_that_is_no_flag_ends_them),
+		cmocka_unit_test(other_commands_take_flags_among_their_words),
+		cmocka_unit_test(every_command_that_reads_the_configuration_can_be_told_of_it),
+		cmocka_unit_test(the_beginning_of_a_flag_is_none),
 		cmocka_unit_test(unknown_flags_are_named_with_the_nearest),
 		cmocka_unit_test(a_value_that_is_missing_or_too_much_is_refused),
+		cmocka_unit_test(devices_are_named_and_counted),
 		cmocka_unit_test(flags_that_are_not_there_yet_are_refused_by_name),
 		cmocka_unit_test(the_only_network_is_none),
 		cmocka_unit_test(limits_are_checked),

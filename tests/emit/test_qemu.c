@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "base/macro.h"
 #include "emit/qemu.h"
 #include "plan/plan.h"
 
@@ -53,10 +54,52 @@ static void text_of(const struct emit_qemu *emit, struct buf *ret)
 				 0);
 }
 
-/* With UPDATE_GOLDEN=1 the file is written instead. */
-static void is_golden(enum layout_accel accel, const char *name)
+/* A root complex with a switch and two devices on it, one of two functions; a port on bus 0. */
+static struct layout with_devices(void)
 {
-	const struct layout layout = planned(accel);
+	static const struct layout_bridge bridges[] = {
+		{ LAYOUT_PXB, LAYOUT_NONE, 8, 0, 2, 0 },
+		{ LAYOUT_ROOT_PORT, 0, 1, 0, 3, LAYOUT_NONE },
+		{ LAYOUT_UPSTREAM, 1, 0, 0, 4, LAYOUT_NONE },
+		{ LAYOUT_DOWNSTREAM, 2, 0, 0, 5, LAYOUT_NONE },
+		{ LAYOUT_DOWNSTREAM, 2, 1, 0, 6, LAYOUT_NONE },
+		{ LAYOUT_ROOT_PORT, LAYOUT_NONE, 9, 0, 1, LAYOUT_NONE },
+	};
+	static const struct layout_passed passed[] = {
+		{ .host = { .bus = 0x21 },
+		  .parent = 3,
+		  .is_multifunction = true,
+		  .has_peers = true,
+		  .clique = 3,
+		  .has_rom = true },
+		{ .host = { .bus = 0x21, .fn = 1 },
+		  .parent = 3,
+		  .function = 1,
+		  .is_multifunction = true,
+		  .has_peers = true,
+		  .clique = LAYOUT_NONE },
+		{ .host = { .domain = 0x10000, .bus = 0x22 }, .parent = 4, .clique = LAYOUT_NONE },
+		{ .host = { .bus = 0x80, .dev = 0x1f },
+		  .parent = 5,
+		  .has_peers = true,
+		  .clique = LAYOUT_NONE },
+	};
+	struct layout layout = planned(LAYOUT_KVM);
+
+	memcpy(layout.bridges, bridges, sizeof(bridges));
+	layout.bridge_count = ARRAY_SIZE(bridges);
+	memcpy(layout.passed, passed, sizeof(passed));
+	layout.passed_count = ARRAY_SIZE(passed);
+	layout.mode = LAYOUT_REPLICATE;
+	layout.node_count = 2;
+	layout.nodes[0] = (struct layout_node){ layout.memory_mib / 2, 0, 2, 1 };
+	layout.nodes[1] = (struct layout_node){ layout.memory_mib / 2, 2, 0, 0 };
+	return layout;
+}
+
+/* With UPDATE_GOLDEN=1 the file is written instead. */
+static void is_golden(const struct layout *layout, const char *name)
+{
 	CLEANUP(emit_qemu_done) struct emit_qemu emit = { 0 };
 	CLEANUP(buf_done) struct buf text = { 0 };
 	const char *dir = getenv("TEST_DATA");
@@ -64,7 +107,7 @@ static void is_golden(enum layout_accel accel, const char *name)
 	size_t len;
 	FILE *file;
 
-	emitted(&layout, &emit);
+	emitted(layout, &emit);
 	text_of(&emit, &text);
 	(void)snprintf(path, sizeof(path), "%s/%s", dir ? dir : "tests/data", name);
 	if (getenv("UPDATE_GOLDEN")) {
@@ -85,9 +128,13 @@ static void is_golden(enum layout_accel accel, const char *name)
 
 static void arguments_are_the_recorded_ones(void **state)
 {
+	const struct layout tcg = planned(LAYOUT_TCG), kvm = planned(LAYOUT_KVM);
+	const struct layout devices = with_devices();
+
 	(void)state;
-	is_golden(LAYOUT_TCG, "qemu-tcg.argv");
-	is_golden(LAYOUT_KVM, "qemu-kvm.argv");
+	is_golden(&tcg, "qemu-tcg.argv");
+	is_golden(&kvm, "qemu-kvm.argv");
+	is_golden(&devices, "qemu-devices.argv");
 }
 
 static bool has(const struct emit_qemu *emit, const char *option, const char *value)
@@ -225,6 +272,39 @@ static void refuses_a_layout_that_no_vm_has(void **state)
 	assert_null(emit.argv.at);
 }
 
+static void refuses_a_tree_that_no_vm_has(void **state)
+{
+	struct emit_qemu emit = { 0 };
+	struct layout layout;
+
+	(void)state;
+	layout = with_devices();
+	layout.bridges[2].parent = 2; /* itself */
+	assert_int_equal(emit_qemu(&layout, "q", &emit, NULL), -EINVAL);
+	layout = with_devices();
+	layout.bridges[3].parent = 1; /* no switch above it */
+	assert_int_equal(emit_qemu(&layout, "q", &emit, NULL), -EINVAL);
+	layout = with_devices();
+	layout.bridges[0].parent = LAYOUT_NONE - 1;
+	assert_int_equal(emit_qemu(&layout, "q", &emit, NULL), -EINVAL);
+	layout = with_devices();
+	layout.bridges[0].node = 2;
+	assert_int_equal(emit_qemu(&layout, "q", &emit, NULL), -EINVAL);
+	layout = with_devices();
+	layout.passed[0].parent = 2; /* an upstream port's bus is for downstream ports */
+	assert_int_equal(emit_qemu(&layout, "q", &emit, NULL), -EINVAL);
+	layout = with_devices();
+	layout.passed[1].function = 8;
+	assert_int_equal(emit_qemu(&layout, "q", &emit, NULL), -EINVAL);
+	layout = with_devices();
+	layout.passed_count = LAYOUT_PASSED_MAX + 1;
+	assert_int_equal(emit_qemu(&layout, "q", &emit, NULL), -EINVAL);
+	layout = with_devices();
+	layout.bridge_count = LAYOUT_BRIDGES_MAX + 1;
+	assert_int_equal(emit_qemu(&layout, "q", &emit, NULL), -EINVAL);
+	assert_null(emit.argv.at);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -235,6 +315,7 @@ int main(void)
 		cmocka_unit_test(options_are_in_order),
 		cmocka_unit_test(without_kvm_there_is_no_descriptor_for_it),
 		cmocka_unit_test(refuses_a_layout_that_no_vm_has),
+		cmocka_unit_test(refuses_a_tree_that_no_vm_has),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,12 +6,7 @@
 #ifndef TESTS_LEASE_LIFE_H
 #define TESTS_LEASE_LIFE_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "../folder.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -24,7 +19,6 @@
 #include <unistd.h>
 
 #include "lease/lease.h"
-#include "sys/file.h"
 
 enum { UID_FIRST = 90000, QEMU_FD = 40 };
 
@@ -35,19 +29,18 @@ static struct shared {
 	int told;      /* steps that recoveries have undone */
 } * shared;
 
-static char dir_path[] = "/tmp/test-lease-XXXXXX";
 static int run_fd = -1, proc_fd = -1;
 static struct lease_opts opts;
 static struct err e;
 
 static inline int setup(void **state)
 {
-	(void)state;
-	memcpy(strrchr(dir_path, '-') + 1, "XXXXXX", 6);
-	assert_non_null(mkdtemp(dir_path));
+	assert_int_equal(folder_set_up(state), 0);
 	assert_int_equal(file_open_dir(AT_FDCWD, "/proc", &proc_fd, NULL), 0);
-	assert_int_equal(file_open_dir(AT_FDCWD, dir_path, &run_fd, NULL), 0);
-	opts = (struct lease_opts){ .run_fd = run_fd, .proc_fd = proc_fd, .grace_ms = 300 };
+	assert_int_equal(file_open_dir(AT_FDCWD, folder_path, &run_fd, NULL), 0);
+	opts = (struct lease_opts){
+		.run_fd = run_fd, .proc_fd = proc_fd, .sysfs_fd = -1, .dev_fd = -1, .grace_ms = 300
+	};
 	e = (struct err){ 0 };
 	*shared = (struct shared){ 0 };
 	return 0;
@@ -55,14 +48,9 @@ static inline int setup(void **state)
 
 static inline int teardown(void **state)
 {
-	int tmp_fd;
-
-	(void)state;
 	(void)close(run_fd);
 	(void)close(proc_fd);
-	assert_int_equal(file_open_dir(AT_FDCWD, "/tmp", &tmp_fd, NULL), 0);
-	assert_int_equal(file_remove_tree(tmp_fd, dir_path + 5, NULL), 0);
-	return close(tmp_fd);
+	return folder_tear_down(state);
 }
 
 static inline bool exists(const char *path)

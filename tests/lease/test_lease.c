@@ -291,9 +291,9 @@ static int run_on_a_full_disk(void)
 
 	if (unshare(CLONE_NEWNS) < 0 ||
 	    syscall(SYS_mount, "none", "/", NULL, 1 << 14 | 1 << 18 /* rec, private */, NULL) < 0 ||
-	    syscall(SYS_mount, "none", dir_path, "tmpfs", 0, "size=64k") < 0)
+	    syscall(SYS_mount, "none", folder_path, "tmpfs", 0, "size=64k") < 0)
 		return 77;
-	run_fd = opts.run_fd = open(dir_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	run_fd = opts.run_fd = open(folder_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (run_fd < 0 || lease_open(&opts, "web", &lease, NULL) < 0)
 		return 1;
 	fd = openat(run_fd, "filler", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);

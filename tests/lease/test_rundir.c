@@ -1,10 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "../folder.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,10 +9,8 @@
 #include <unistd.h>
 
 #include "lease/rundir.h"
-#include "sys/file.h"
 
 /* A user's own directories: as root the tests take another user's place. */
-static char base[] = "/tmp/test-rundir-XXXXXX";
 static char tmp[64], user[64], private_path[96];
 static int run_fd = -1;
 static char *run_path;
@@ -25,15 +18,13 @@ static struct err e;
 
 static int setup(void **state)
 {
-	(void)state;
-	memcpy(strrchr(base, '-') + 1, "XXXXXX", 6);
-	assert_non_null(mkdtemp(base));
+	assert_int_equal(folder_set_up(state), 0);
 	if (getuid() == 0) {
-		assert_int_equal(chown(base, 65533, 65533), 0);
+		assert_int_equal(chown(folder_path, 65533, 65533), 0);
 		assert_int_equal(seteuid(65533), 0);
 	}
-	(void)snprintf(tmp, sizeof(tmp), "%s/tmp", base);
-	(void)snprintf(user, sizeof(user), "%s/user", base);
+	(void)snprintf(tmp, sizeof(tmp), "%s/tmp", folder_path);
+	(void)snprintf(user, sizeof(user), "%s/user", folder_path);
 	(void)snprintf(private_path, sizeof(private_path), "%s/casemate-%u", tmp, geteuid());
 	assert_int_equal(mkdir(tmp, 0777), 0);
 	assert_int_equal(mkdir(user, 0700), 0);
@@ -43,18 +34,13 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	int tmp_fd;
-
-	(void)state;
 	if (run_fd >= 0)
 		(void)close(run_fd);
 	run_fd = -1;
 	free(run_path);
 	run_path = NULL;
 	assert_int_equal(seteuid(getuid()), 0);
-	assert_int_equal(file_open_dir(AT_FDCWD, "/tmp", &tmp_fd, NULL), 0);
-	assert_int_equal(file_remove_tree(tmp_fd, base + 5, NULL), 0);
-	return close(tmp_fd);
+	return folder_tear_down(state);
 }
 
 static int find(const char *configured, const char *xdg)
@@ -87,7 +73,7 @@ static void makes_what_is_configured(void **state)
 	char path[96];
 
 	(void)state;
-	(void)snprintf(path, sizeof(path), "%s/a/b", base);
+	(void)snprintf(path, sizeof(path), "%s/a/b", folder_path);
 	assert_int_equal(find(path, user), 0);
 	assert_private(path);
 }

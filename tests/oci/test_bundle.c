@@ -141,6 +141,7 @@ static void takes_what_runtimes_write_by_default(void **state)
 	assert_int_equal(bundle.cpu_milli, 0);
 	assert_int_equal(bundle.memory_bytes, 0);
 	assert_int_equal(bundle.pids, 0);
+	assert_false(bundle.pids_set);
 	assert_true(bundle.no_new_privileges);
 	/* kill, net_bind_service, audit_write; ambient without inheritable comes to nothing */
 	assert_sets(&bundle, 0x20000420, 0x20000420, 0x20000420, 0, 0);
@@ -176,6 +177,7 @@ static void takes_numbers(void **state)
 				      "\"cpu\":{\"quota\":-1,\"period\":50000}"));
 	assert_int_equal(bundle.memory_bytes, 0);
 	assert_int_equal(bundle.pids, 0);
+	assert_true(bundle.pids_set);
 	assert_int_equal(bundle.cpu_milli, 0);
 }
 

@@ -193,17 +193,54 @@ static void begin(struct process *process)
 
 /* --- the methods ------------------------------------------------------------------------------ */
 
+struct method {
+	const ProtobufCMessageDescriptor *request;
+	void (*fn)(struct stand_in *stand_in, struct rpc_call *call, const void *message);
+};
+
 static void no_message(struct rpc_call *call)
 {
 	rpc_call_fail(call, RPC_INVALID_ARGUMENT, "not a message of this method");
 }
 
-static void on_hello(void *data, struct rpc_call *call, struct bytes payload)
+static void serve(void *data, struct rpc_call *call, struct bytes payload)
+{
+	const struct method *method = rpc_call_method(call)->with;
+	ProtobufCMessage *message =
+		protobuf_c_message_unpack(method->request, NULL, payload.len, payload.at);
+
+	if (message)
+		method->fn(data, call, message);
+	else
+		no_message(call);
+	if (message)
+		protobuf_c_message_free_unpacked(message, NULL);
+}
+
+/* NULL once call was answered: there is none of that name, or it has stopped and may not. */
+static struct process *find_for(struct rpc_call *call, const char *id, const char *exec_id,
+				bool may_be_stopped)
+{
+	struct process *process = find(id, exec_id);
+
+	if (process && (may_be_stopped || !process->is_stopped))
+		return process;
+	rpc_call_fail(call, RPC_NOT_FOUND, "no such process");
+	return NULL;
+}
+
+static struct process *find_ref(struct rpc_call *call, const void *message)
+{
+	const Agent__ProcessRef *ref = message;
+
+	return find_for(call, ref->id, ref->exec_id, true);
+}
+
+static void hello(struct stand_in *stand_in, struct rpc_call *call, const void *message)
 {
 	Agent__HelloResponse response = AGENT__HELLO_RESPONSE__INIT;
-	struct stand_in *stand_in = data;
 
-	(void)payload;
+	(void)message;
 	if (stand_in_hangs(stand_in, "hello"))
 		return;
 	response.version = strcmp(stand_in->mode, "old-hello") == 0 ? 0 : 1;
@@ -211,14 +248,11 @@ static void on_hello(void *data, struct rpc_call *call, struct bytes payload)
 	rpc_call_reply(call, &response.base);
 }
 
-static void on_create(void *data, struct rpc_call *call, struct bytes payload)
+static void create(struct stand_in *stand_in, struct rpc_call *call, const void *message)
 {
-	Agent__CreateContainerRequest *request =
-		agent__create_container_request__unpack(NULL, payload.len, payload.at);
+	const Agent__CreateContainerRequest *request = message;
 	Agent__ContainerSpec *spec =
-		request ? agent__container_spec__unpack(NULL, request->spec.len, request->spec.data)
-			: NULL;
-	struct stand_in *stand_in = data;
+		agent__container_spec__unpack(NULL, request->spec.len, request->spec.data);
 
 	if (!spec || !spec->process || request->n_serials != spec->n_layers) {
 		no_message(call);
@@ -230,29 +264,35 @@ static void on_create(void *data, struct rpc_call *call, struct bytes payload)
 	}
 	if (spec)
 		agent__container_spec__free_unpacked(spec, NULL);
-	if (request)
-		agent__create_container_request__free_unpacked(request, NULL);
 }
 
-static void on_exec(void *data, struct rpc_call *call, struct bytes payload)
+static void exec(struct stand_in *stand_in, struct rpc_call *call, const void *message)
 {
-	Agent__ExecRequest *request = agent__exec_request__unpack(NULL, payload.len, payload.at);
+	const Agent__ExecRequest *request = message;
 
-	if (!request || !request->process) {
+	if (!request->process) {
 		no_message(call);
-	} else if (!stand_in_hangs(data, "exec-process")) {
+	} else if (!stand_in_hangs(stand_in, "exec-process")) {
 		make(request->id, request->exec_id, request->process);
 		rpc_call_reply(call, NULL);
 	}
-	if (request)
-		agent__exec_request__free_unpacked(request, NULL);
 }
 
-static void start(struct stand_in *stand_in, struct process *process, struct rpc_call *call)
+static void start(struct stand_in *stand_in, struct rpc_call *call, const void *message)
 {
 	Agent__StartResponse response = AGENT__START_RESPONSE__INIT;
+	struct process *process;
 
-	if (is(process, "nonesuch")) {
+	if (stand_in_hangs(stand_in, "start"))
+		return;
+	process = find_ref(call, message);
+	if (!process)
+		return;
+	if (is(process, "last")) {
+		/* the container ends before this has begun, and nobody hears of it again */
+		stop(find(process->id, ""), 137);
+		pump(stand_in, find(process->id, ""));
+	} else if (is(process, "nonesuch")) {
 		rpc_call_fail(call, RPC_NOT_FOUND, "executable file `nonesuch` not found");
 	} else if (is(process, "noexec")) {
 		rpc_call_fail(call, RPC_FAILED_PRECONDITION, "exec format error");
@@ -266,34 +306,13 @@ static void start(struct stand_in *stand_in, struct process *process, struct rpc
 	}
 }
 
-/* The methods that are about one process. */
-typedef void process_fn(struct stand_in *stand_in, struct process *process, struct rpc_call *call);
-
-static void with_process(struct stand_in *stand_in, struct rpc_call *call, struct bytes payload,
-			 process_fn *fn)
+static void wait(struct stand_in *stand_in, struct rpc_call *call, const void *message)
 {
-	Agent__ProcessRef *ref = agent__process_ref__unpack(NULL, payload.len, payload.at);
-	struct process *process = ref ? find(ref->id, ref->exec_id) : NULL;
+	struct process *process = find_ref(call, message);
 
-	if (!ref)
-		no_message(call);
-	else if (!process)
-		rpc_call_fail(call, RPC_NOT_FOUND, "no such process");
-	else
-		fn(stand_in, process, call);
-	if (ref)
-		agent__process_ref__free_unpacked(ref, NULL);
-}
-
-static void on_start(void *data, struct rpc_call *call, struct bytes payload)
-{
-	if (!stand_in_hangs(data, "start"))
-		with_process(data, call, payload, start);
-}
-
-static void wait_for(struct stand_in *stand_in, struct process *process, struct rpc_call *call)
-{
 	(void)stand_in;
+	if (!process)
+		return;
 	if (process->is_stopped)
 		tell_end(process, call);
 	else if (process->wait_count < WAITS_MAX)
@@ -302,69 +321,58 @@ static void wait_for(struct stand_in *stand_in, struct process *process, struct 
 		rpc_call_fail(call, RPC_RESOURCE_EXHAUSTED, "too many wait");
 }
 
-static void on_wait(void *data, struct rpc_call *call, struct bytes payload)
+static void send_signal(struct stand_in *stand_in, struct rpc_call *call, const void *message)
 {
-	with_process(data, call, payload, wait_for);
-}
+	const Agent__SignalRequest *request = message;
+	struct process *process;
 
-static void on_signal(void *data, struct rpc_call *call, struct bytes payload)
-{
-	Agent__SignalRequest *request =
-		agent__signal_request__unpack(NULL, payload.len, payload.at);
-	struct process *process = request ? find(request->id, request->exec_id) : NULL;
-
-	if (stand_in_hangs(data, "kill")) {
-		process = NULL;
-	} else if (!process || process->is_stopped) {
-		rpc_call_fail(call, RPC_NOT_FOUND, "no such process");
-	} else {
-		rpc_call_reply(call, NULL);
-		if (!is(process, "deaf") || request->signal == SIGKILL) {
-			process->out[0].left = process->out[1].left = 0;
-			stop(process, 128 + request->signal);
-		}
-		pump(data, process);
+	if (stand_in_hangs(stand_in, "kill"))
+		return;
+	process = find_for(call, request->id, request->exec_id, false);
+	if (!process)
+		return;
+	rpc_call_reply(call, NULL);
+	if (!is(process, "deaf") || request->signal == SIGKILL) {
+		process->out[0].left = process->out[1].left = 0;
+		stop(process, 128 + request->signal);
 	}
-	if (request)
-		agent__signal_request__free_unpacked(request, NULL);
+	pump(stand_in, process);
 }
 
-static void on_resize(void *data, struct rpc_call *call, struct bytes payload)
+static void resize(struct stand_in *stand_in, struct rpc_call *call, const void *message)
 {
-	(void)data;
-	(void)payload;
+	(void)stand_in;
+	(void)message;
 	rpc_call_reply(call, NULL);
 }
 
-static void on_read(void *data, struct rpc_call *call, struct bytes payload)
+static void read_output(struct stand_in *stand_in, struct rpc_call *call, const void *message)
 {
-	Agent__ReadRequest *request = agent__read_request__unpack(NULL, payload.len, payload.at);
-	struct process *process = request ? find(request->id, request->exec_id) : NULL;
-	struct output *output = process ? &process->out[request->stream == AGENT__STREAM__STDERR]
-					: NULL;
+	const Agent__ReadRequest *request = message;
+	struct process *process = find_for(call, request->id, request->exec_id, true);
+	struct output *output;
 
-	if (!process) {
-		rpc_call_fail(call, RPC_NOT_FOUND, "no such process");
-	} else if (output->read_count == READS_MAX) {
+	if (!process)
+		return;
+	output = &process->out[request->stream == AGENT__STREAM__STDERR];
+	if (output->read_count == READS_MAX) {
 		rpc_call_fail(call, RPC_RESOURCE_EXHAUSTED, "too many reads");
 	} else {
 		output->asked += request->max;
 		output->reads[output->read_count].call = call;
 		output->reads[output->read_count++].max = request->max;
-		pump(data, process);
+		pump(stand_in, process);
 	}
-	if (request)
-		agent__read_request__free_unpacked(request, NULL);
 }
 
-static void on_write(void *data, struct rpc_call *call, struct bytes payload)
+static void write_input(struct stand_in *stand_in, struct rpc_call *call, const void *message)
 {
-	Agent__WriteRequest *request = agent__write_request__unpack(NULL, payload.len, payload.at);
-	struct process *process = request ? find(request->id, request->exec_id) : NULL;
+	const Agent__WriteRequest *request = message;
+	struct process *process = find_for(call, request->id, request->exec_id, false);
 
-	if (!process || process->is_stopped) {
-		rpc_call_fail(call, RPC_NOT_FOUND, "no such process");
-	} else if (process->writing || process->is_input_closed || !process->is_started) {
+	if (!process)
+		return;
+	if (process->writing || process->is_input_closed || !process->is_started) {
 		/* the host promised one at a time, to a process that runs, before the end */
 		rpc_call_fail(call, RPC_FAILED_PRECONDITION, "not now");
 		stop(process, 99);
@@ -374,14 +382,15 @@ static void on_write(void *data, struct rpc_call *call, struct bytes payload)
 				      request->data.len);
 		process->writing = call;
 	}
-	if (process)
-		pump(data, process);
-	if (request)
-		agent__write_request__free_unpacked(request, NULL);
+	pump(stand_in, process);
 }
 
-static void close_input(struct stand_in *stand_in, struct process *process, struct rpc_call *call)
+static void close_input(struct stand_in *stand_in, struct rpc_call *call, const void *message)
 {
+	struct process *process = find_ref(call, message);
+
+	if (!process)
+		return;
 	if (process->writing) /* the host promised to wait for it */
 		stop(process, 99);
 	process->is_input_closed = true;
@@ -389,16 +398,13 @@ static void close_input(struct stand_in *stand_in, struct process *process, stru
 	pump(stand_in, process);
 }
 
-static void on_close_input(void *data, struct rpc_call *call, struct bytes payload)
+static void delete (struct stand_in *stand_in, struct rpc_call *call, const void *message)
 {
-	with_process(data, call, payload, close_input);
-}
-
-static void delete (struct stand_in *stand_in, struct process *process, struct rpc_call *call)
-{
-	struct process **at = &processes;
+	struct process *process = find_ref(call, message), **at = &processes;
 
 	(void)stand_in;
+	if (!process)
+		return;
 	if (process->is_started && !process->is_stopped) {
 		rpc_call_fail(call, RPC_FAILED_PRECONDITION, "it runs");
 		return;
@@ -415,19 +421,14 @@ static void delete (struct stand_in *stand_in, struct process *process, struct r
 	rpc_call_reply(call, NULL);
 }
 
-static void on_delete(void *data, struct rpc_call *call, struct bytes payload)
+static void list(struct stand_in *stand_in, struct rpc_call *call, const void *message)
 {
-	with_process(data, call, payload, delete);
-}
-
-static void on_list(void *data, struct rpc_call *call, struct bytes payload)
-{
-	Agent__ContainerRef *request = agent__container_ref__unpack(NULL, payload.len, payload.at);
 	Agent__ListResponse response = AGENT__LIST_RESPONSE__INIT;
 	Agent__ListedProcess listed[LISTED_MAX], *at[LISTED_MAX];
+	const Agent__ContainerRef *request = message;
 
-	(void)data;
-	for (struct process *process = processes; request && process; process = process->next) {
+	(void)stand_in;
+	for (struct process *process = processes; process; process = process->next) {
 		Agent__ListedProcess *entry = &listed[response.n_processes];
 
 		if (strcmp(process->id, request->id) != 0 || process->is_stopped ||
@@ -441,16 +442,24 @@ static void on_list(void *data, struct rpc_call *call, struct bytes payload)
 	}
 	response.processes = at;
 	rpc_call_reply(call, &response.base);
-	if (request)
-		agent__container_ref__free_unpacked(request, NULL);
 }
 
+/* clang-format off */
+#define METHOD(request, fn) serve, &(const struct method){ &agent__##request##__descriptor, fn }
+
 const struct rpc_method stand_in_methods[] = {
-	{ AGENT, "Hello", on_hello },		{ AGENT, "CreateContainer", on_create },
-	{ AGENT, "ExecProcess", on_exec },	{ AGENT, "StartProcess", on_start },
-	{ AGENT, "WaitProcess", on_wait },	{ AGENT, "SignalProcess", on_signal },
-	{ AGENT, "ResizeTerminal", on_resize }, { AGENT, "ReadOutput", on_read },
-	{ AGENT, "WriteInput", on_write },	{ AGENT, "CloseInput", on_close_input },
-	{ AGENT, "DeleteProcess", on_delete },	{ AGENT, "ListProcesses", on_list },
+	{ AGENT, "Hello",           METHOD(hello_request, hello) },
+	{ AGENT, "CreateContainer", METHOD(create_container_request, create) },
+	{ AGENT, "ExecProcess",     METHOD(exec_request, exec) },
+	{ AGENT, "StartProcess",    METHOD(process_ref, start) },
+	{ AGENT, "WaitProcess",     METHOD(process_ref, wait) },
+	{ AGENT, "SignalProcess",   METHOD(signal_request, send_signal) },
+	{ AGENT, "ResizeTerminal",  METHOD(resize_request, resize) },
+	{ AGENT, "ReadOutput",      METHOD(read_request, read_output) },
+	{ AGENT, "WriteInput",      METHOD(write_request, write_input) },
+	{ AGENT, "CloseInput",      METHOD(process_ref, close_input) },
+	{ AGENT, "DeleteProcess",   METHOD(process_ref, delete) },
+	{ AGENT, "ListProcesses",   METHOD(container_ref, list) },
 };
+/* clang-format on */
 const size_t stand_in_method_count = ARRAY_SIZE(stand_in_methods);

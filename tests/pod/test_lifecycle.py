@@ -332,6 +332,28 @@ def second_container():
     clean()
 
 
+@test("commands", "user")
+def own_run_dir():
+    """a pod with a run directory of its own is there for whoever names that with --config"""
+    folder = os.path.join(PLACE.dir, "xdg", "own")
+    there = ["--config", f"run_dir={folder}"]
+    detached("a", "sleep", config=[there[1]])
+    check(casemate("list", "--json")[1].split() == [b"[]"], "it is in no other")
+    for command in ["state"], ["ps"], ["logs"], ["kill"], ["delete"]:
+        check(casemate(*command, "a")[0] == 1, command, "finds it without")
+    check(casemate("exec", "a", "exit", "0")[0] == 125)
+    check(json.loads(casemate("list", "--json", *there)[1])[0]["pod"] == "a")
+    for command in ["state"], ["ps"], ["logs"]:
+        check(casemate(*command, *there, "a")[0] == 0, command)
+        check(casemate(*command, "a", *there)[0] == 0, command)
+    check(casemate("exec", *there, "a", "exit", "5")[0] == 5)
+    check(casemate("recover", *there)[1] == b"nothing to recover\n")
+    check(casemate("kill", *there, "a", "KILL")[0] == 0)
+    until(lambda: casemate("delete", "a", *there)[0] == 0, "it is deleted")
+    check(not glob.glob(f"{folder}/pods/*"), "left behind")
+    clean()
+
+
 @test("commands")
 def signals():
     """kill reaches the process, a signal to a foreground client too"""
@@ -430,6 +452,16 @@ def exec_never_started():
         connection.close()
     check(casemate("exec", "a", "exit", "6")[0] == 6)
     check(casemate("delete", "--force", "a")[0] == 0)
+    clean()
+
+
+@test("commands", "user")
+def exec_ends_with_container():
+    """an exec that is starting when its container ends is over too, with 137"""
+    detached("a", "sleep")
+    check(casemate("exec", "a", "last") == (137, b"", ""))
+    check(status_of("a") == "stopped")
+    check(casemate("delete", "a")[0] == 0)
     clean()
 
 
@@ -678,6 +710,34 @@ for _step, _mode, _command in STEPS:
             _user = _step == "running" and _victims in (("shim",), ("client",))
             test(*(["kills", "user"] if _user else ["kills"]))(
                 killing(_step, _mode, _command, _victims, _background))
+
+
+@test("kills", "user")
+def told_to_end():
+    """SIGTERM, SIGINT or SIGHUP to a shim ends its pod, whatever that does, and nothing is left"""
+    for number in signal.SIGTERM, signal.SIGINT, signal.SIGHUP:
+        for step, mode, command in STEPS:
+            for flags in [], ["-d"]:
+                client = start(command, mode=mode, flags=["--name", "a", *flags])
+                started = step in ("running", "flowing")
+                until(lambda: pids("stand-in"), "QEMU is there")
+                if started:
+                    until(lambda: status_of("a") == "running", "it runs")
+                else:
+                    time.sleep(0.03)
+                os.kill(pids("containerd-shim")[0], number)
+                status, _, said = finish(client)
+                # at the start it depends on who is first: 126 is a Start that comes too late
+                wanted = [0 if flags else 137] if started else \
+                    [0, 125, 126, 137] if step == "start" else [125]
+                check(status in wanted, step, flags, status, said)
+                check(status != 125 or len(error_lines(said)) == 1 and "ended" in said, said)
+                clean(2)
+                check(casemate("recover")[1] == b"nothing to recover\n")
+    detached("a", "exit", "0")
+    until(lambda: status_of("a") == "stopped", "it has ended")
+    os.kill(pids("containerd-shim")[0], signal.SIGTERM)
+    clean(2)
 
 
 @test("kills")

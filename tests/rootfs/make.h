@@ -6,14 +6,12 @@
 #ifndef TESTS_ROOTFS_MAKE_H
 #define TESTS_ROOTFS_MAKE_H
 
+#include "../folder.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +20,6 @@
 
 #include <archive.h>
 #include <archive_entry.h>
-#include <cmocka.h>
 
 #include "base/buf.h"
 #include "base/err.h"
@@ -31,39 +28,31 @@
 #include "oci/digest.h"
 #include "rootfs/image.h"
 #include "rootfs/sha256.h"
-#include "sys/file.h"
 #include "sys/io.h"
 #include "sys/walk.h"
 
 #define UNUSED __attribute__((unused))
 
-/* A directory of the test's own, and a cache in it. */
-struct place {
-	char path[64];
+/* The test's folder, and a cache in it. */
+static struct place {
+	const char *path;
 	int fd;
 	int cache_fd;
-};
+} place;
 
-static UNUSED void place_open(struct place *place)
+static UNUSED int place_set_up(void **state)
 {
-	(void)snprintf(place->path, sizeof(place->path), "/tmp/casemate-test-XXXXXX");
-	assert_non_null(mkdtemp(place->path));
-	place->fd = open(place->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	assert_true(place->fd >= 0);
-	assert_int_equal(mkdirat(place->fd, "cache", 0700), 0);
-	place->cache_fd = openat(place->fd, "cache", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	assert_true(place->cache_fd >= 0);
+	assert_int_equal(folder_set_up(state), 0);
+	assert_int_equal(mkdirat(folder_fd, "cache", 0700), 0);
+	place.path = folder_path;
+	place.fd = folder_fd;
+	return file_open_dir(folder_fd, "cache", &place.cache_fd, NULL);
 }
 
-static UNUSED void place_close(struct place *place)
+static UNUSED int place_tear_down(void **state)
 {
-	int tmp_fd = open("/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	close(place->fd);
-	close(place->cache_fd);
-	assert_true(tmp_fd >= 0);
-	assert_int_equal(file_remove_tree(tmp_fd, place->path + strlen("/tmp/"), NULL), 0);
-	close(tmp_fd);
+	(void)close(place.cache_fd);
+	return folder_tear_down(state);
 }
 
 static UNUSED void write_file(int dir_fd, const char *path, struct bytes bytes)
@@ -386,33 +375,32 @@ static UNUSED void assert_text(struct seen *seen, const char *path, const char *
 }
 
 /* Opens an image named as a user would, in the place. */
-static UNUSED int open_image(struct place *place, const char *name, struct rootfs_image **ret_image,
-			     struct err *err)
+static UNUSED int open_image(const char *name, struct rootfs_image **ret_image, struct err *err)
 {
 	CLEANUP(arena_done) struct arena arena = { 0 };
-	struct rootfs_image_opts opts = { .at_fd = place->fd, .cache_fd = place->cache_fd };
+	struct rootfs_image_opts opts = { .at_fd = place.fd, .cache_fd = place.cache_fd };
 	struct oci_ref ref;
 
 	assert_int_equal(oci_ref_parse(&arena, name, &ref, NULL), 0);
 	return rootfs_image_open(&ref, &opts, ret_image, err);
 }
 
-static UNUSED struct rootfs_image *must_open(struct place *place, const char *name)
+static UNUSED struct rootfs_image *must_open(const char *name)
 {
 	struct rootfs_image *image = NULL;
 	struct err err = { 0 };
 
-	if (open_image(place, name, &image, &err) < 0)
+	if (open_image(name, &image, &err) < 0)
 		fail_msg("%s", err.msg);
 	return image;
 }
 
 /* How many files of the cache have names that end so. */
-static UNUSED size_t count_cached(struct place *place, const char *suffix)
+static UNUSED size_t count_cached(const char *suffix)
 {
 	CLEANUP(strv_done) struct strv names = { 0 };
 	size_t count = 0, len = strlen(suffix);
-	int fd = openat(place->cache_fd, "layers/v1", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd = openat(place.cache_fd, "layers/v1", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	assert_true(fd >= 0);
 	assert_int_equal(walk_names(fd, &names, NULL), 0);

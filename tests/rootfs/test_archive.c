@@ -3,22 +3,6 @@
 
 #include "rootfs/archive.h"
 
-static struct place place;
-
-static int setup(void **state)
-{
-	(void)state;
-	place_open(&place);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	place_close(&place);
-	return 0;
-}
-
 static int open_bytes(struct bytes bytes, struct rootfs_archive **ret_archive, struct err *err)
 {
 	int fd;
@@ -202,13 +186,18 @@ static void holds_the_limit_of_members(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(reads_members_in_any_order, setup, teardown),
-		cmocka_unit_test_setup_teardown(keeps_no_more_than_the_limit, setup, teardown),
-		cmocka_unit_test_setup_teardown(reads_what_gnu_tar_writes_around_data, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(refuses_what_is_no_tar, setup, teardown),
-		cmocka_unit_test_setup_teardown(notices_archives_that_were_cut, setup, teardown),
-		cmocka_unit_test_setup_teardown(holds_the_limit_of_members, setup, teardown),
+		cmocka_unit_test_setup_teardown(reads_members_in_any_order, place_set_up,
+						place_tear_down),
+		cmocka_unit_test_setup_teardown(keeps_no_more_than_the_limit, place_set_up,
+						place_tear_down),
+		cmocka_unit_test_setup_teardown(reads_what_gnu_tar_writes_around_data, place_set_up,
+						place_tear_down),
+		cmocka_unit_test_setup_teardown(refuses_what_is_no_tar, place_set_up,
+						place_tear_down),
+		cmocka_unit_test_setup_teardown(notices_archives_that_were_cut, place_set_up,
+						place_tear_down),
+		cmocka_unit_test_setup_teardown(holds_the_limit_of_members, place_set_up,
+						place_tear_down),
 	};
 
 	return cmocka_run_group_tests_name("rootfs/archive", tests, NULL, NULL);

@@ -8,7 +8,6 @@
 
 #include "rootfs/cache.h"
 
-static struct place place;
 static struct rootfs_cache cache;
 static struct rootfs_progress progress;
 static struct rootfs_key key;
@@ -17,8 +16,7 @@ static int setup(void **state)
 {
 	struct oci_digest digest = digest_of(text_bytes("x"));
 
-	(void)state;
-	place_open(&place);
+	assert_int_equal(place_set_up(state), 0);
 	assert_int_equal(rootfs_cache_init(&cache, place.cache_fd, NULL), 0);
 	progress = (struct rootfs_progress){ 0 };
 	key = rootfs_key(ROOTFS_KEY_DIFF, &digest);
@@ -27,10 +25,8 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	(void)state;
 	rootfs_cache_done(&cache);
-	place_close(&place);
-	return 0;
+	return place_tear_down(state);
 }
 
 /* What a writer would have said of text, which stands for an image here. */
@@ -94,7 +90,7 @@ static void returns_what_was_put(void **state)
 	assert_int_equal(fcntl(stored.fd, F_GETFL) & O_ACCMODE, O_RDONLY);
 	assert_int_equal(fcntl(stored.fd, F_GETFD), FD_CLOEXEC);
 	close(stored.fd);
-	assert_int_equal(count_cached(&place, ""), 2);
+	assert_int_equal(count_cached(""), 2);
 }
 
 static void tells_keys_apart(void **state)
@@ -188,11 +184,11 @@ static void clears_away_what_the_dead_left(void **state)
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_true(WIFSIGNALED(status));
-	assert_int_equal(count_cached(&place, ".tmp"), 1);
-	assert_int_equal(count_cached(&place, ".lock"), 1);
+	assert_int_equal(count_cached(".tmp"), 1);
+	assert_int_equal(count_cached(".lock"), 1);
 	put("image");
-	assert_int_equal(count_cached(&place, ".tmp"), 0);
-	assert_int_equal(count_cached(&place, ""), 2);
+	assert_int_equal(count_cached(".tmp"), 0);
+	assert_int_equal(count_cached(""), 2);
 }
 
 static void leaves_alone_what_the_living_write(void **state)
@@ -209,11 +205,11 @@ static void leaves_alone_what_the_living_write(void **state)
 	assert_int_equal(rootfs_build_start(build, &sink, NULL), 0);
 	assert_int_equal(sink.write(sink.data, 0, text_bytes("y"), NULL), 0);
 	put("image");
-	assert_int_equal(count_cached(&place, ".tmp"), 1);
+	assert_int_equal(count_cached(".tmp"), 1);
 	assert_int_equal(rootfs_build_commit(build, &other, &info, &stored, NULL), 0);
 	close(stored.fd);
 	rootfs_build_free(build);
-	assert_int_equal(count_cached(&place, ""), 4);
+	assert_int_equal(count_cached(""), 4);
 }
 
 static void note_wait(void *data, const struct rootfs_report *report)
@@ -245,11 +241,11 @@ static void waits_its_turn_and_says_so(void **state)
 	assert_int_equal(rootfs_cache_lock(&cache, &key, &progress, &second, NULL), 0);
 	assert_true(waits > 0);
 	/* the first has removed its lock, so this is another file of that name */
-	assert_int_equal(count_cached(&place, ".lock"), 1);
+	assert_int_equal(count_cached(".lock"), 1);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(status, 0);
 	rootfs_build_free(second);
-	assert_int_equal(count_cached(&place, ""), 0);
+	assert_int_equal(count_cached(""), 0);
 	close(ready[0]);
 	close(ready[1]);
 }
@@ -266,7 +262,7 @@ static void leaves_nothing_when_given_up(void **state)
 	assert_int_equal(rootfs_build_start(build, &sink, NULL), 0);
 	assert_int_equal(sink.write(sink.data, 0, text_bytes("again"), NULL), 0);
 	rootfs_build_free(build);
-	assert_int_equal(count_cached(&place, ""), 0);
+	assert_int_equal(count_cached(""), 0);
 }
 
 /* In a mount namespace of its own: 0 passed, 1 failed, 2 can't be tried. */

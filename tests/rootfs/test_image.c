@@ -3,22 +3,6 @@
 
 #include <sys/wait.h>
 
-static struct place place;
-
-static int setup(void **state)
-{
-	(void)state;
-	place_open(&place);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	place_close(&place);
-	return 0;
-}
-
 static const struct file base[] = {
 	{ .path = "./", .type = AE_IFDIR, .mode = 0751 },
 	{ .path = "bin/", .type = AE_IFDIR, .mode = 0751, .uid = 7, .gid = 8, .mtime = 1000 },
@@ -60,7 +44,7 @@ static void stacks_layers_of_each_packing(void **state)
 	maker_layer(&maker, second, "gzip");
 	maker_layer(&maker, third, "zstd");
 	maker_finish(&maker, "{\"Entrypoint\":[\"/bin/sh\"],\"Env\":[\"A=1\"],\"User\":\"u\"}");
-	image = must_open(&place, "oci:layout:v1");
+	image = must_open("oci:layout:v1");
 	assert_int_equal(image->layer_count, 3);
 	assert_string_equal(image->digest, maker.manifest);
 	assert_string_equal(image->process.entrypoint.at[0], "/bin/sh");
@@ -95,17 +79,17 @@ static void needs_no_blob_when_warm(void **state)
 	maker_open(&maker, place.fd, "layout");
 	maker_layer(&maker, base, "gzip");
 	maker_finish(&maker, NULL);
-	cold = must_open(&place, "oci:layout");
+	cold = must_open("oci:layout");
 	(void)snprintf(path, sizeof(path), "blobs/sha256/%s", maker.last_layer + 7);
 	assert_int_equal(unlinkat(maker.dir_fd, path, 0), 0);
-	warm = must_open(&place, "oci:layout");
+	warm = must_open("oci:layout");
 	assert_true(warm->layers[0].cached);
 	assert_memory_equal(warm->layers[0].root, cold->layers[0].root, IMAGE_HASH_SIZE);
 	assert_string_equal(warm->layers[0].id, cold->layers[0].id);
 	assert_int_equal(warm->layers[0].size, cold->layers[0].size);
-	assert_int_equal(count_cached(&place, ".img"), 1);
-	assert_int_equal(count_cached(&place, ".json"), 1);
-	assert_int_equal(count_cached(&place, ""), 2);
+	assert_int_equal(count_cached(".img"), 1);
+	assert_int_equal(count_cached(".json"), 1);
+	assert_int_equal(count_cached(""), 2);
 	rootfs_image_free(cold);
 	rootfs_image_free(warm);
 	maker_close(&maker);
@@ -145,7 +129,7 @@ static void takes_what_a_layer_leaves_out_from_below(void **state)
 		digest = digest_of(text_bytes(ids));
 		oci_digest_format(&digest, chain);
 		maker_close(&maker);
-		images[i] = must_open(&place, names[i]);
+		images[i] = must_open(names[i]);
 		assert_int_equal(images[i]->layers[1].kind, ROOTFS_KEY_CHAIN);
 		assert_string_equal(images[i]->layers[1].id, chain);
 		seen_open(&seen, images[i]);
@@ -162,9 +146,9 @@ static void takes_what_a_layer_leaves_out_from_below(void **state)
 	assert_memory_not_equal(images[0]->layers[1].root, images[1]->layers[1].root,
 				IMAGE_HASH_SIZE);
 	rootfs_image_free(images[0]);
-	images[0] = must_open(&place, names[0]);
+	images[0] = must_open(names[0]);
 	assert_true(images[0]->layers[1].cached);
-	assert_int_equal(count_cached(&place, ".img"), 4);
+	assert_int_equal(count_cached(".img"), 4);
 	rootfs_image_free(images[0]);
 	rootfs_image_free(images[1]);
 }
@@ -179,7 +163,7 @@ static void keys_the_lowest_layer_by_its_chain_too(void **state)
 
 	(void)state;
 	make_layout(place.fd, "one", loose, "gzip");
-	image = must_open(&place, "oci:one");
+	image = must_open("oci:one");
 	assert_int_equal(image->layers[0].kind, ROOTFS_KEY_CHAIN);
 	rootfs_image_free(image);
 	maker_open(&maker, place.fd, "two");
@@ -187,7 +171,7 @@ static void keys_the_lowest_layer_by_its_chain_too(void **state)
 	maker_layer(&maker, loose, "gzip");
 	maker_finish(&maker, NULL);
 	maker_close(&maker);
-	image = must_open(&place, "oci:two");
+	image = must_open("oci:two");
 	assert_false(image->layers[1].cached);
 	seen_open(&seen, image);
 	assert_int_equal(seen_entry(&seen, "bin").mode, 0751);
@@ -213,7 +197,7 @@ static void shows_nothing_below_an_opaque_root(void **state)
 	maker_finish(&maker, NULL);
 	maker_close(&maker);
 	for (int i = 0; i < 2; i++) { /* cold, warm */
-		image = must_open(&place, "oci:layout");
+		image = must_open("oci:layout");
 		assert_int_equal(image->layer_count, 1);
 		seen_open(&seen, image);
 		assert_text(&seen, "a", "a");
@@ -246,7 +230,7 @@ static void reads_archives_plain_and_packed(void **state)
 		assert_int_equal(file_remove_tree(place.fd, "cache", NULL), 0);
 		assert_int_equal(mkdirat(place.fd, "cache", 0700), 0);
 		place.cache_fd = openat(place.fd, "cache", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		images[i] = must_open(&place, names[i]);
+		images[i] = must_open(names[i]);
 		assert_false(images[i]->layers[0].cached);
 		assert_memory_equal(images[i]->layers[0].root, images[0]->layers[0].root,
 				    IMAGE_HASH_SIZE);
@@ -285,14 +269,14 @@ static void follows_indexes_to_the_limit(void **state)
 				write_file(maker.dir_fd, "index.json", buf_bytes(&text));
 		}
 		if (depth <= OCI_INDEX_DEPTH) {
-			image = must_open(&place, "oci:layout:v1");
+			image = must_open("oci:layout:v1");
 			assert_string_equal(image->digest, maker.manifest);
 			rootfs_image_free(image);
 		}
 		maker_blob(&maker, buf_bytes(&text), digest);
 		size = text.len;
 	}
-	assert_int_equal(open_image(&place, "oci:layout", &image, &err), -E2BIG);
+	assert_int_equal(open_image("oci:layout", &image, &err), -E2BIG);
 	assert_words(&err, ERR_IMAGE_LIMIT, "more than 4 indexes");
 	maker_close(&maker);
 }
@@ -310,10 +294,10 @@ static void leaves_nothing_of_a_layer_that_is_refused(void **state)
 	maker_layer(&maker, bad, "gzip");
 	maker_finish(&maker, NULL);
 	maker_close(&maker);
-	assert_int_equal(open_image(&place, "oci:layout", &image, &err), -EINVAL);
+	assert_int_equal(open_image("oci:layout", &image, &err), -EINVAL);
 	assert_words(&err, ERR_IMAGE, "'../x'");
-	assert_int_equal(count_cached(&place, ".img"), 1); /* the layer below is complete */
-	assert_int_equal(count_cached(&place, ""), 2);
+	assert_int_equal(count_cached(".img"), 1); /* the layer below is complete */
+	assert_int_equal(count_cached(""), 2);
 }
 
 /* Eight processes at once; all get the same image, one makes it. */
@@ -334,7 +318,7 @@ static void lets_many_ask_at_once(void **state)
 	for (int i = 0; i < ASKERS; i++) {
 		pids[i] = fork();
 		if (pids[i] == 0) {
-			if (open_image(&place, "oci:layout", &image, NULL) < 0)
+			if (open_image("oci:layout", &image, NULL) < 0)
 				_exit(9);
 			_exit(image->layers[0].cached ? 1 : 2);
 		}
@@ -346,7 +330,7 @@ static void lets_many_ask_at_once(void **state)
 		made += WEXITSTATUS(status) == 2;
 	}
 	assert_true(made >= 1);
-	assert_int_equal(count_cached(&place, ""), 2);
+	assert_int_equal(count_cached(""), 2);
 }
 
 static void opens_bundles_and_directories(void **state)
@@ -364,7 +348,7 @@ static void opens_bundles_and_directories(void **state)
 	assert_int_equal(file_mkdir_p(place.fd, "b/root", 0755, NULL), 0);
 	write_file(place.fd, "b/root/a", text_bytes("a"));
 	write_file(place.fd, "b/config.json", text_bytes(config));
-	bundle = must_open(&place, "bundle:b");
+	bundle = must_open("bundle:b");
 	assert_string_equal(bundle->process.user, "5:6");
 	assert_string_equal(bundle->bundle->root_path, "root");
 	assert_string_equal(bundle->digest, "");
@@ -372,17 +356,17 @@ static void opens_bundles_and_directories(void **state)
 	seen_open(&seen, bundle);
 	assert_text(&seen, "a", "a");
 	seen_close(&seen);
-	directory = must_open(&place, "rootfs:b/root");
+	directory = must_open("rootfs:b/root");
 	assert_true(directory->layers[0].cached);
 	assert_int_equal(directory->process.cmd.count, 0);
 	rootfs_image_free(bundle);
 	rootfs_image_free(directory);
 	write_file(place.fd, "b/config.json", text_bytes("{\"ociVersion\":\"1.0.0\",}"));
-	assert_int_equal(open_image(&place, "bundle:b", &bundle, &err), -EINVAL);
+	assert_int_equal(open_image("bundle:b", &bundle, &err), -EINVAL);
 	assert_words(&err, ERR_IMAGE, "read 'b/config.json': line 1, column");
-	assert_int_equal(open_image(&place, "bundle:none", &bundle, &err), -ENOENT);
+	assert_int_equal(open_image("bundle:none", &bundle, &err), -ENOENT);
 	assert_words(&err, ERR_IMAGE, "'none'");
-	assert_int_equal(open_image(&place, "rootfs:b/config.json", &bundle, &err), -ENOTDIR);
+	assert_int_equal(open_image("rootfs:b/config.json", &bundle, &err), -ENOTDIR);
 	assert_words(&err, ERR_IMAGE, "'b/config.json'");
 }
 
@@ -451,7 +435,7 @@ static void opens_sixty_layers(void **state)
 	}
 	maker_finish(&maker, NULL);
 	maker_close(&maker);
-	image = must_open(&place, "oci:layout");
+	image = must_open("oci:layout");
 	assert_int_equal(image->layer_count, 60);
 	seen_open(&seen, image);
 	assert_text(&seen, "f0", "f0");
@@ -464,22 +448,29 @@ static void opens_sixty_layers(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(stacks_layers_of_each_packing, setup, teardown),
-		cmocka_unit_test_setup_teardown(needs_no_blob_when_warm, setup, teardown),
-		cmocka_unit_test_setup_teardown(takes_what_a_layer_leaves_out_from_below, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(keys_the_lowest_layer_by_its_chain_too, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(shows_nothing_below_an_opaque_root, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(reads_archives_plain_and_packed, setup, teardown),
-		cmocka_unit_test_setup_teardown(follows_indexes_to_the_limit, setup, teardown),
-		cmocka_unit_test_setup_teardown(leaves_nothing_of_a_layer_that_is_refused, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(lets_many_ask_at_once, setup, teardown),
-		cmocka_unit_test_setup_teardown(opens_bundles_and_directories, setup, teardown),
-		cmocka_unit_test_setup_teardown(reports_progress_now_and_then, setup, teardown),
-		cmocka_unit_test_setup_teardown(opens_sixty_layers, setup, teardown),
+		cmocka_unit_test_setup_teardown(stacks_layers_of_each_packing, place_set_up,
+						place_tear_down),
+		cmocka_unit_test_setup_teardown(needs_no_blob_when_warm, place_set_up,
+						place_tear_down),
+		cmocka_unit_test_setup_teardown(takes_what_a_layer_leaves_out_from_below,
+						place_set_up, place_tear_down),
+		cmocka_unit_test_setup_teardown(keys_the_lowest_layer_by_its_chain_too,
+						place_set_up, place_tear_down),
+		cmocka_unit_test_setup_teardown(shows_nothing_below_an_opaque_root, place_set_up,
+						place_tear_down),
+		cmocka_unit_test_setup_teardown(reads_archives_plain_and_packed, place_set_up,
+						place_tear_down),
+		cmocka_unit_test_setup_teardown(follows_indexes_to_the_limit, place_set_up,
+						place_tear_down),
+		cmocka_unit_test_setup_teardown(leaves_nothing_of_a_layer_that_is_refused,
+						place_set_up, place_tear_down),
+		cmocka_unit_test_setup_teardown(lets_many_ask_at_once, place_set_up,
+						place_tear_down),
+		cmocka_unit_test_setup_teardown(opens_bundles_and_directories, place_set_up,
+						place_tear_down),
+		cmocka_unit_test_setup_teardown(reports_progress_now_and_then, place_set_up,
+						place_tear_down),
+		cmocka_unit_test_setup_teardown(opens_sixty_layers, place_set_up, place_tear_down),
 	};
 
 	return cmocka_run_group_tests_name("rootfs/image", tests, NULL, NULL);

@@ -4,22 +4,6 @@
 #include "rootfs/layer.h"
 #include "rootfs/layout.h"
 
-static struct place place;
-
-static int setup(void **state)
-{
-	(void)state;
-	place_open(&place);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	place_close(&place);
-	return 0;
-}
-
 /* The sink of these tests: random access into a buffer. */
 static int keep(void *data, uint64_t offset, struct bytes bytes, struct err *err)
 {
@@ -475,19 +459,27 @@ static void holds_its_limits(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(makes_the_same_image_of_each_packing, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(reads_packings_in_pieces, setup, teardown),
-		cmocka_unit_test_setup_teardown(takes_an_empty_layer, setup, teardown),
-		cmocka_unit_test_setup_teardown(keeps_what_a_tar_says, setup, teardown),
-		cmocka_unit_test_setup_teardown(reads_what_gnu_tar_writes, setup, teardown),
-		cmocka_unit_test_setup_teardown(refuses_what_leads_out, setup, teardown),
-		cmocka_unit_test_setup_teardown(refuses_devices_but_whiteouts, setup, teardown),
-		cmocka_unit_test_setup_teardown(checks_both_digests, setup, teardown),
-		cmocka_unit_test_setup_teardown(refuses_broken_packings, setup, teardown),
-		cmocka_unit_test_setup_teardown(refuses_broken_tars, setup, teardown),
-		cmocka_unit_test_setup_teardown(refuses_malformed_attributes, setup, teardown),
-		cmocka_unit_test_setup_teardown(holds_its_limits, setup, teardown),
+		cmocka_unit_test_setup_teardown(makes_the_same_image_of_each_packing, place_set_up,
+						place_tear_down),
+		cmocka_unit_test_setup_teardown(reads_packings_in_pieces, place_set_up,
+						place_tear_down),
+		cmocka_unit_test_setup_teardown(takes_an_empty_layer, place_set_up,
+						place_tear_down),
+		cmocka_unit_test_setup_teardown(keeps_what_a_tar_says, place_set_up,
+						place_tear_down),
+		cmocka_unit_test_setup_teardown(reads_what_gnu_tar_writes, place_set_up,
+						place_tear_down),
+		cmocka_unit_test_setup_teardown(refuses_what_leads_out, place_set_up,
+						place_tear_down),
+		cmocka_unit_test_setup_teardown(refuses_devices_but_whiteouts, place_set_up,
+						place_tear_down),
+		cmocka_unit_test_setup_teardown(checks_both_digests, place_set_up, place_tear_down),
+		cmocka_unit_test_setup_teardown(refuses_broken_packings, place_set_up,
+						place_tear_down),
+		cmocka_unit_test_setup_teardown(refuses_broken_tars, place_set_up, place_tear_down),
+		cmocka_unit_test_setup_teardown(refuses_malformed_attributes, place_set_up,
+						place_tear_down),
+		cmocka_unit_test_setup_teardown(holds_its_limits, place_set_up, place_tear_down),
 	};
 
 	return cmocka_run_group_tests_name("rootfs/layer", tests, NULL, NULL);

@@ -3,13 +3,11 @@
 
 #include "rootfs/layout.h"
 
-static struct place place;
 static struct maker maker;
 
 static int setup(void **state)
 {
-	(void)state;
-	place_open(&place);
+	assert_int_equal(place_set_up(state), 0);
 	maker_open(&maker, place.fd, "layout");
 	write_file(maker.dir_fd, "index.json", text_bytes("{}"));
 	return 0;
@@ -17,10 +15,8 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	(void)state;
 	maker_close(&maker);
-	place_close(&place);
-	return 0;
+	return place_tear_down(state);
 }
 
 /* As a directory and as an archive. */

@@ -11,13 +11,11 @@
 
 #include "rootfs/snapshot.h"
 
-static struct place place;
 static int dir_fd;
 
 static int setup(void **state)
 {
-	(void)state;
-	place_open(&place);
+	assert_int_equal(place_set_up(state), 0);
 	assert_int_equal(mkdirat(place.fd, "tree", 0755), 0);
 	dir_fd = openat(place.fd, "tree", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	assert_true(dir_fd >= 0);
@@ -26,10 +24,8 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	(void)state;
 	close(dir_fd);
-	place_close(&place);
-	return 0;
+	return place_tear_down(state);
 }
 
 static void keeps_what_a_directory_holds(void **state)
@@ -57,7 +53,7 @@ static void keeps_what_a_directory_holds(void **state)
 	close(fd);
 	assert_int_equal(utimensat(dir_fd, "d/file", times, 0), 0);
 
-	image = must_open(&place, "rootfs:tree");
+	image = must_open("rootfs:tree");
 	assert_int_equal(image->layer_count, 1);
 	assert_true(image->layers[0].size < 1 << 20); /* holes are free */
 	seen_open(&seen, image);
@@ -101,7 +97,7 @@ static void leaves_out_devices_and_sockets(void **state)
 		assert_int_equal(mknodat(dir_fd, "disk", S_IFBLK | 0666, makedev(8, 0)), 0);
 	}
 	write_file(dir_fd, "file", text_bytes("x"));
-	image = must_open(&place, "rootfs:tree");
+	image = must_open("rootfs:tree");
 	seen_open(&seen, image);
 	assert_absent(&seen, "socket");
 	assert_absent(&seen, "null");
@@ -148,14 +144,14 @@ static void notices_every_kind_of_change(void **state)
 			assert_int_equal(fchmodat(dir_fd, ".", 0711, 0), 0);
 			break;
 		}
-		image = must_open(&place, "rootfs:tree");
+		image = must_open("rootfs:tree");
 		assert_false(image->layers[0].cached);
 		rootfs_image_free(image);
-		image = must_open(&place, "rootfs:tree");
+		image = must_open("rootfs:tree");
 		assert_true(image->layers[0].cached);
 		rootfs_image_free(image);
 	}
-	assert_int_equal(count_cached(&place, ".img"), 8);
+	assert_int_equal(count_cached(".img"), 8);
 }
 
 /* Runs fn as another user in a place that is theirs; what fails there is a status. */
@@ -185,11 +181,10 @@ static int expect_unreadable(void)
 	struct rootfs_image *image;
 	struct err err = { 0 };
 
-	if (open_image(&place, "rootfs:tree", &image, &err) != -EACCES ||
-	    err.code != ERR_UNREADABLE || !strstr(err.msg, "read 'd/secret'") ||
-	    !strstr(err.msg, "snapshot of 'tree'"))
+	if (open_image("rootfs:tree", &image, &err) != -EACCES || err.code != ERR_UNREADABLE ||
+	    !strstr(err.msg, "read 'd/secret'") || !strstr(err.msg, "snapshot of 'tree'"))
 		return 2;
-	return count_cached(&place, "") == 0 ? 0 : 3;
+	return count_cached("") == 0 ? 0 : 3;
 }
 
 static void names_the_file_that_is_unreadable(void **state)
@@ -235,7 +230,7 @@ static void maps_the_users_own_ids_to_root(void **state)
 	seen_close(&seen);
 	rootfs_image_free(image);
 	/* without the mapping it is another image */
-	image = must_open(&place, "rootfs:tree");
+	image = must_open("rootfs:tree");
 	assert_false(image->layers[0].cached);
 	seen_open(&seen, image);
 	assert_int_equal(seen_entry(&seen, "own").uid, 1000);
@@ -285,7 +280,7 @@ static void starts_again_once_when_it_changes(void **state)
 	assert_int_equal(rootfs_snapshot_take(&cache, dir_fd, &opts, &snapshot, &err), 0);
 	assert_false(snapshot.cached);
 	close(snapshot.stored.fd);
-	image = must_open(&place, "rootfs:tree");
+	image = must_open("rootfs:tree");
 	assert_true(image->layers[0].cached);
 	seen_open(&seen, image);
 	assert_text(&seen, "z", "0 more to come");
@@ -297,7 +292,7 @@ static void starts_again_once_when_it_changes(void **state)
 	assert_int_equal(rootfs_snapshot_take(&cache, dir_fd, &opts, &snapshot, &err), -ESTALE);
 	assert_words(&err, ERR_IMAGE, "changed meanwhile");
 	assert_int_equal(meddler.times, 5); /* two tries, of two files that are read */
-	assert_int_equal(count_cached(&place, ""), 2);
+	assert_int_equal(count_cached(""), 2);
 
 	/* what is being read itself, after its state has been noted, and in the same length */
 	assert_int_equal(unlinkat(dir_fd, "z", 0), 0);
@@ -330,7 +325,7 @@ static int mount_inside(void)
 	close(fd);
 	/* by its path: the descriptors of the place are of the old namespace */
 	(void)snprintf(name, sizeof(name), "rootfs:%s/tree", place.path);
-	if (open_image(&place, name, &image, NULL) < 0)
+	if (open_image(name, &image, NULL) < 0)
 		return 1;
 	seen_open(&seen, image);
 	assert_text(&seen, "data/file", "mounted");
@@ -342,7 +337,7 @@ static int mount_inside(void)
 	/* mounted anew, it is no other directory: sysfs has other times and inodes */
 	if (mount("none", proc, "sysfs", 0, NULL) < 0 || chmod(proc, 0555) < 0)
 		return 2;
-	image = must_open(&place, name);
+	image = must_open(name);
 	return image->layers[0].cached ? 0 : 1;
 }
 
@@ -384,7 +379,7 @@ static void holds_its_limits(void **state)
 	write_file(dir_fd, "b", text_bytes("b"));
 	assert_int_equal(rootfs_image_open(&ref, &opts, &image, &err), -EFBIG);
 	assert_int_equal(err.code, ERR_IMAGE_LIMIT);
-	assert_int_equal(count_cached(&place, ""), 2);
+	assert_int_equal(count_cached(""), 2);
 }
 
 int main(void)

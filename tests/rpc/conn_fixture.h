@@ -73,6 +73,8 @@ static inline void serve_echo(void *data, struct rpc_call *call, struct bytes pa
 	assert_ptr_equal(data, &f);
 	f.served++;
 	assert_ptr_equal(rpc_call_conn(call), f.server);
+	assert_ptr_equal(rpc_call_data(call), &f);
+	assert_string_equal(rpc_call_method(call)->with, "with Echo");
 	if (message)
 		rpc_call_reply(call, &message->base);
 	else
@@ -127,6 +129,8 @@ static inline void serve_end(void *data, struct rpc_call *call, struct bytes pay
 	(void)data;
 	f.server = rpc_conn_free(f.server);
 	assert_null(rpc_call_conn(call));
+	assert_ptr_equal(rpc_call_data(call), &f);
+	assert_string_equal(rpc_call_method(call)->name, "End");
 	if (payload.len)
 		assert_int_equal(payload.at[payload.len - 1], 'z'); /* still there */
 	rpc_call_reply(call, NULL);
@@ -143,14 +147,14 @@ static inline void serve_wait(void *data, struct rpc_call *call, struct bytes pa
 }
 
 static const struct rpc_method methods[] = {
-	{ "other.Service", "Echo", serve_failure },
-	{ SERVICE, "Echo", serve_echo },
-	{ SERVICE, "Bulk", serve_bulk },
-	{ SERVICE, "Later", serve_later },
-	{ SERVICE, "Fail", serve_failure },
-	{ SERVICE, "FailLong", serve_long_failure },
-	{ SERVICE, "End", serve_end },
-	{ SERVICE, "Wait", serve_wait },
+	{ "other.Service", "Echo", serve_failure, NULL },
+	{ SERVICE, "Echo", serve_echo, "with Echo" },
+	{ SERVICE, "Bulk", serve_bulk, NULL },
+	{ SERVICE, "Later", serve_later, NULL },
+	{ SERVICE, "Fail", serve_failure, NULL },
+	{ SERVICE, "FailLong", serve_long_failure, NULL },
+	{ SERVICE, "End", serve_end, NULL },
+	{ SERVICE, "Wait", serve_wait, NULL },
 };
 
 static inline void on_reply(void *data, const struct rpc_reply *reply)

@@ -155,7 +155,7 @@ static size_t socket_room(void)
 
 static void who_reads_no_answers_is_not_served_any_more(void **state)
 {
-	struct ttrpc_response last;
+	struct ttrpc_response last = { 0 };
 	size_t sent, answered = 0, before = memory();
 
 	(void)state;

@@ -1,10 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "../folder.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,30 +10,20 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "sys/file.h"
 #include "sys/lockfile.h"
 
-static int dir_fd = -1, proc_fd = -1;
-static char dir_path[] = "/tmp/test-lock-XXXXXX";
+static int proc_fd = -1;
 
 static int setup(void **state)
 {
-	(void)state;
-	memcpy(strrchr(dir_path, '-') + 1, "XXXXXX", 6);
-	assert_non_null(mkdtemp(dir_path));
 	assert_int_equal(file_open_dir(AT_FDCWD, "/proc", &proc_fd, NULL), 0);
-	return file_open_dir(AT_FDCWD, dir_path, &dir_fd, NULL);
+	return folder_set_up(state);
 }
 
 static int teardown(void **state)
 {
-	int tmp_fd = open("/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	(void)state;
-	assert_int_equal(file_remove_tree(tmp_fd, dir_path + 5, NULL), 0);
-	(void)close(tmp_fd);
-	(void)close(dir_fd);
-	return close(proc_fd);
+	(void)close(proc_fd);
+	return folder_tear_down(state);
 }
 
 static struct bytes text(const char *s)
@@ -53,19 +38,19 @@ static void lets_one_have_it(void **state)
 	struct stat st;
 
 	(void)state;
-	assert_int_equal(lockfile_open(dir_fd, "a", false, 0, &one_fd, &e), -ENOENT);
-	assert_int_equal(lockfile_open(dir_fd, "a", true, 0, &one_fd, &e), 0);
+	assert_int_equal(lockfile_open(folder_fd, "a", false, 0, &one_fd, &e), -ENOENT);
+	assert_int_equal(lockfile_open(folder_fd, "a", true, 0, &one_fd, &e), 0);
 	assert_int_equal(fstat(one_fd, &st), 0);
 	assert_int_equal(st.st_mode & 07777, 0600);
 	assert_true(fcntl(one_fd, F_GETFD) & FD_CLOEXEC);
-	assert_int_equal(lockfile_open(dir_fd, "a", true, 0, &other_fd, &e), -EWOULDBLOCK);
-	assert_int_equal(lockfile_open(dir_fd, "a", false, 20, &other_fd, &e), -EWOULDBLOCK);
+	assert_int_equal(lockfile_open(folder_fd, "a", true, 0, &other_fd, &e), -EWOULDBLOCK);
+	assert_int_equal(lockfile_open(folder_fd, "a", false, 20, &other_fd, &e), -EWOULDBLOCK);
 	assert_int_equal(other_fd, -1);
 	(void)close(one_fd);
-	assert_int_equal(lockfile_open(dir_fd, "a", false, 0, &other_fd, &e), 0);
+	assert_int_equal(lockfile_open(folder_fd, "a", false, 0, &other_fd, &e), 0);
 	(void)close(other_fd);
-	assert_int_equal(symlinkat("a", dir_fd, "link"), 0);
-	assert_int_equal(lockfile_open(dir_fd, "link", true, 0, &other_fd, &e), -ELOOP);
+	assert_int_equal(symlinkat("a", folder_fd, "link"), 0);
+	assert_int_equal(lockfile_open(folder_fd, "link", true, 0, &other_fd, &e), -ELOOP);
 }
 
 /* A child waits for a file whose owner removes it: the child must end with a file of that name. */
@@ -74,7 +59,7 @@ static void never_ends_with_a_file_that_was_removed(void **state)
 	int fd = -1, status = 0;
 	pid_t child;
 
-	assert_int_equal(lockfile_open(dir_fd, "a", true, 0, &fd, NULL), 0);
+	assert_int_equal(lockfile_open(folder_fd, "a", true, 0, &fd, NULL), 0);
 	child = fork();
 	assert_true(child >= 0);
 	if (child == 0) {
@@ -82,16 +67,16 @@ static void never_ends_with_a_file_that_was_removed(void **state)
 		int mine_fd = -1;
 
 		(void)close(fd);
-		if (lockfile_open(dir_fd, "a", true, 10000, &mine_fd, NULL) < 0)
+		if (lockfile_open(folder_fd, "a", true, 10000, &mine_fd, NULL) < 0)
 			_exit(1);
-		if (fstat(mine_fd, &ours) < 0 || fstatat(dir_fd, "a", &named, 0) < 0)
+		if (fstat(mine_fd, &ours) < 0 || fstatat(folder_fd, "a", &named, 0) < 0)
 			_exit(2);
 		_exit(ours.st_ino == named.st_ino ? 0 : 3);
 	}
 	(void)usleep(100000);
-	assert_int_equal(unlinkat(dir_fd, "a", 0), 0);
+	assert_int_equal(unlinkat(folder_fd, "a", 0), 0);
 	if (*state) /* another file has the name already */
-		(void)close(openat(dir_fd, "a", O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+		(void)close(openat(folder_fd, "a", O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
 	(void)close(fd);
 	assert_int_equal(waitpid(child, &status, 0), child);
 	assert_int_equal(status, 0);
@@ -115,7 +100,7 @@ static void adds_at_the_end_or_not_at_all(void **state)
 	int fd = -1, r;
 
 	(void)state;
-	assert_int_equal(lockfile_open(dir_fd, "a", true, 0, &fd, &e), 0);
+	assert_int_equal(lockfile_open(folder_fd, "a", true, 0, &fd, &e), 0);
 	assert_int_equal(lockfile_append(fd, text("abc\n"), &len, &e), 0);
 	assert_int_equal(len, 4);
 	(void)signal(SIGXFSZ, SIG_IGN);
@@ -127,11 +112,11 @@ static void adds_at_the_end_or_not_at_all(void **state)
 	assert_int_equal(r, -EFBIG);
 	assert_string_equal(e.msg, "write 5 bytes: File too large");
 	assert_int_equal(len, 4);
-	assert_int_equal(file_read(dir_fd, "a", 100, &b, NULL), 0);
+	assert_int_equal(file_read(folder_fd, "a", 100, &b, NULL), 0);
 	assert_int_equal(b.len, 4);
 	assert_int_equal(lockfile_append(fd, text("x\n"), &len, &e), 0);
 	b.len = 0;
-	assert_int_equal(file_read(dir_fd, "a", 100, &b, NULL), 0);
+	assert_int_equal(file_read(folder_fd, "a", 100, &b, NULL), 0);
 	assert_int_equal(b.len, 6);
 	assert_memory_equal(b.at, "abc\nx\n", 6);
 	(void)close(fd);
@@ -155,13 +140,13 @@ static void kills_who_holds_the_lock_and_nobody_else(void **state)
 	pid_t holder, other, reader;
 
 	(void)state;
-	assert_int_equal(lockfile_open(dir_fd, "other", true, 0, &other_fd, NULL), 0);
+	assert_int_equal(lockfile_open(folder_fd, "other", true, 0, &other_fd, NULL), 0);
 	other = sleeping_child();
 	(void)close(other_fd);
-	assert_int_equal(lockfile_open(dir_fd, "a", true, 0, &locked_fd, NULL), 0);
+	assert_int_equal(lockfile_open(folder_fd, "a", true, 0, &locked_fd, NULL), 0);
 	holder = sleeping_child();
 	(void)close(locked_fd);
-	plain_fd = openat(dir_fd, "a", O_RDONLY | O_CLOEXEC);
+	plain_fd = openat(folder_fd, "a", O_RDONLY | O_CLOEXEC);
 	assert_true(plain_fd >= 0);
 	reader = sleeping_child(); /* has it open, but not the lock */
 

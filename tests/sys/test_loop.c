@@ -204,6 +204,21 @@ static void a_freed_timer_does_not_fire(void **state)
 	assert_int_equal(f.calls, 1);
 }
 
+static void a_timer_that_has_fired_takes_none_along(void **state)
+{
+	static const int names[] = { 0, 1 };
+
+	(void)state;
+	assert_int_equal(
+		loop_timer(f.loop, 0, note_order, (int *)(uintptr_t)&names[0], &f.sources[0]), 0);
+	assert_int_equal(loop_timer(f.loop, 60000, stop, NULL, &f.sources[1]), 0);
+	assert_int_equal(loop_step(f.loop, -1), 1);
+	assert_int_equal(
+		loop_timer(f.loop, 0, note_order, (int *)(uintptr_t)&names[1], &f.sources[2]), 0);
+	f.sources[0] = loop_source_free(f.sources[0]);
+	assert_int_equal(loop_step(f.loop, 100), 1);
+}
+
 /* A timer that frees itself and the next, and makes two more. */
 static void churn(void *data)
 {
@@ -306,6 +321,7 @@ int main(void)
 		LOOP_TEST(a_silenced_source_is_not_called_in_the_same_turn),
 		LOOP_TEST(timers_fire_once_soonest_first),
 		LOOP_TEST(a_freed_timer_does_not_fire),
+		LOOP_TEST(a_timer_that_has_fired_takes_none_along),
 		LOOP_TEST(timers_may_be_made_and_freed_in_callbacks),
 		LOOP_TEST(a_wait_ends_at_its_timeout),
 		LOOP_TEST(a_signal_ends_a_wait_of_weeks),

@@ -26,14 +26,15 @@
 
 enum { NOBODY = 65534, PATIENCE_MS = 10000 };
 
-static char program[] = "/bin/sh", option[] = "-c";
+static char program[] = "/bin/sh", usr_program[] = "/usr/bin/sh", option[] = "-c";
+static char *shell = program;
 
 /* Runs a script, whose standard output is returned; *request gives what the test is about. */
 static const char *output(struct spawn_request request, const char *script, int *ret_status)
 {
 	static char text[16384];
 	char copy[1024];
-	char *argv[] = { program, option, copy, NULL };
+	char *argv[] = { shell, option, copy, NULL };
 	struct spawn_fd fds[16];
 	size_t len = 0;
 	struct err err = { 0 };
@@ -450,6 +451,31 @@ static void sees_nothing_of_the_host_in_a_root_of_its_own(void **state)
 	assert_non_null(strstr(text, "ok\n"));
 }
 
+static void shows_devices_in_its_own_root_when_it_is_told_to(void **state)
+{
+	static const char *const nodes[] = { "zero", "no-such-folder/no-such-node", NULL };
+	enum spawn_isolation isolation;
+	struct spawn_request request = { .isolate = true,
+					 .ret_isolation = &isolation,
+					 .nodes = nodes };
+	const char *text;
+	int status;
+
+	(void)state;
+	if (access(usr_program, X_OK) < 0)
+		skip();
+	shell = usr_program; /* that is what it finds there */
+	text = output(request,
+		      "echo /dev/*; test -d /sys/devices && echo sys; head -c 2 /dev/zero | "
+		      "wc -c; touch /sys/x || echo read-only",
+		      &status);
+	shell = program;
+	if (isolation != SPAWN_ROOT)
+		skip();
+	assert_string_equal(text, "/dev/no-such-folder /dev/null /dev/urandom /dev/zero\n"
+				  "sys\n2\nread-only\n");
+}
+
 static size_t read_mounts(char *ret, size_t size)
 {
 	cleanup_close int fd = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
@@ -506,6 +532,7 @@ int main(void)
 		cmocka_unit_test(never_outlives_its_parent),
 		cmocka_unit_test(sees_only_its_own_namespaces),
 		cmocka_unit_test(sees_nothing_of_the_host_in_a_root_of_its_own),
+		cmocka_unit_test(shows_devices_in_its_own_root_when_it_is_told_to),
 		cmocka_unit_test(leaves_no_mount_on_the_host),
 	};
 

@@ -1,46 +1,35 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "../folder.h"
+
 #include <errno.h>
 #include <fcntl.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
-#include "sys/file.h"
 #include "sys/tree.h"
 
 /* A root in a folder that has a secret beside it. */
-static char top[] = "/tmp/test-tree-XXXXXX";
-static int top_fd = -1, root_fd = -1;
+static int root_fd = -1;
 
 static int set_up(void **state)
 {
-	(void)state;
 	(void)umask(022);
-	if (chdir("/tmp") < 0 || !mkdtemp(top))
-		return -1;
-	top_fd = open(top, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	assert_int_equal(mkdirat(top_fd, "root", 0755), 0);
-	root_fd = openat(top_fd, "root", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_int_equal(folder_set_up(state), 0);
+	assert_int_equal(mkdirat(folder_fd, "root", 0755), 0);
+	root_fd = openat(folder_fd, "root", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	assert_true(root_fd >= 0);
-	assert_int_equal(tree_write(top_fd, "secret", "outside", 0644, NULL), 0);
+	assert_int_equal(tree_write(folder_fd, "secret", "outside", 0644, NULL), 0);
 	assert_int_equal(mkdirat(root_fd, "etc", 0755), 0);
 	return tree_write(root_fd, "/etc/passwd", "inside", 0644, NULL);
 }
 
 static int tear_down(void **state)
 {
-	(void)state;
 	(void)close(root_fd);
-	(void)close(top_fd);
-	return file_remove_tree(AT_FDCWD, top + strlen("/tmp/"), NULL);
+	return folder_tear_down(state);
 }
 
 static void expect(const char *path, int want, const char *text)
@@ -58,7 +47,7 @@ static void no_link_leads_out(void **state)
 	char absolute[64];
 
 	(void)state;
-	(void)snprintf(absolute, sizeof(absolute), "%s/secret", top);
+	(void)snprintf(absolute, sizeof(absolute), "%s/secret", folder_path);
 	assert_int_equal(symlinkat("../../../etc/passwd", root_fd, "up"), 0);
 	assert_int_equal(symlinkat(absolute, root_fd, "absolute"), 0);
 	assert_int_equal(symlinkat("/etc/passwd", root_fd, "rooted"), 0);
@@ -81,6 +70,42 @@ static void only_regular_files_are_read(void **state)
 	expect("none", -ENOENT, "");
 	assert_int_equal(tree_write(root_fd, "fifo", "x", 0644, NULL), -ENXIO);
 	assert_int_equal(tree_write(root_fd, "etc", "x", 0644, NULL), -EISDIR);
+}
+
+static void a_link_is_read_where_it_is(void **state)
+{
+	CLEANUP(buf_done) struct buf target = { 0 };
+
+	(void)state;
+	assert_int_equal(symlinkat("../../secret", root_fd, "etc/told"), 0);
+	assert_int_equal(tree_read_link(root_fd, "/etc/told", &target, NULL), 0);
+	assert_int_equal(target.len, 12);
+	assert_memory_equal(target.at, "../../secret", 12);
+	assert_int_equal(tree_read_link(root_fd, "etc/passwd", &target, NULL), -EINVAL);
+	assert_int_equal(tree_read_link(root_fd, "etc", &target, NULL), -EINVAL);
+	assert_int_equal(tree_read_link(root_fd, "etc/none", &target, NULL), -ENOENT);
+	/* nor does one on the way lead out */
+	assert_int_equal(symlinkat("..", root_fd, "above"), 0);
+	assert_int_equal(tree_read_link(root_fd, "above/root/etc/told", &target, NULL), -ENOENT);
+	assert_int_equal(target.len, 12);
+}
+
+static void a_directory_is_listed_in_order(void **state)
+{
+	CLEANUP(strv_done) struct strv names = { 0 };
+
+	(void)state;
+	assert_int_equal(tree_write(root_fd, "listed/b", "", 0644, NULL), -ENOENT);
+	assert_int_equal(mkdirat(root_fd, "listed", 0755), 0);
+	assert_int_equal(tree_write(root_fd, "listed/b", "", 0644, NULL), 0);
+	assert_int_equal(tree_write(root_fd, "listed/a", "", 0644, NULL), 0);
+	assert_int_equal(symlinkat("/listed", root_fd, "list"), 0);
+	assert_int_equal(tree_list(root_fd, "list", &names, NULL), 0);
+	assert_int_equal(names.len, 2);
+	assert_string_equal(names.at[0], "a");
+	assert_string_equal(names.at[1], "b");
+	assert_int_equal(tree_list(root_fd, "listed/a", &names, NULL), -ENOTDIR);
+	assert_int_equal(tree_list(root_fd, "none", &names, NULL), -ENOENT);
 }
 
 static void a_file_has_a_limit(void **state)
@@ -127,6 +152,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(no_link_leads_out),
 		cmocka_unit_test(only_regular_files_are_read),
+		cmocka_unit_test(a_link_is_read_where_it_is),
+		cmocka_unit_test(a_directory_is_listed_in_order),
 		cmocka_unit_test(a_file_has_a_limit),
 		cmocka_unit_test(a_file_is_replaced_by_a_shorter_one),
 		cmocka_unit_test(directories_are_made_as_far_as_they_lack),

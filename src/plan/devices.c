@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "plan/devices.h"
+
+#include "plan/tree.h"
+
+/* The host's node that a PXB stands for: of its root complex, else of a device below it. */
+static int host_node(const struct machine *machine, const struct plan_choice *choice,
+		     const struct layout *layout, int pxb)
+{
+	for (size_t i = 0; i < layout->passed_count; i++) {
+		const struct machine_device *device = &machine->devices[choice->given[i].device];
+		int above = layout->passed[i].parent;
+
+		while (layout->bridges[above].parent != LAYOUT_NONE)
+			above = layout->bridges[above].parent;
+		if (above != pxb)
+			continue;
+		if (machine->roots[device->root].numa >= 0)
+			return machine->roots[device->root].numa;
+		if (device->numa >= 0)
+			return device->numa;
+	}
+	return PCI_UNKNOWN;
+}
+
+/* The guest's node of a host's, made if need be; in the order of the root complexes. */
+static int find_node(struct layout *layout, int host)
+{
+	size_t i = 0;
+
+	if (host < 0)
+		return LAYOUT_NONE;
+	while (i < layout->node_count && layout->nodes[i].host != host)
+		i++;
+	if (i == LAYOUT_NODES_MAX)
+		return LAYOUT_NONE;
+	if (i == layout->node_count)
+		layout->nodes[layout->node_count++].host = host;
+	return (int)i;
+}
+
+/* Memory and vCPUs in equal parts, the first nodes get what is left over. */
+static void share(struct layout *layout)
+{
+	const uint32_t count = (uint32_t)layout->node_count;
+	uint32_t first = 0;
+
+	for (uint32_t i = 0; i < count; i++) {
+		struct layout_node *node = &layout->nodes[i];
+
+		node->memory_mib = layout->memory_mib / count + (i < layout->memory_mib % count);
+		node->cpu_first = first;
+		node->cpu_count = layout->vcpus / count + (i < layout->vcpus % count);
+		first += node->cpu_count;
+	}
+}
+
+void plan_nodes(const struct machine *machine, const struct plan_choice *choice,
+		struct layout *layout)
+{
+	for (size_t i = 0; i < layout->bridge_count; i++)
+		if (layout->bridges[i].kind == LAYOUT_PXB)
+			layout->bridges[i].node = (int16_t)find_node(
+				layout, host_node(machine, choice, layout, (int)i));
+	share(layout);
+}
+
+int plan_devices(const struct machine *machine, const struct plan_wish *wish, struct plan *plan)
+{
+	int r;
+
+	r = plan_choose(machine, wish, &plan->choice, &plan->reasons, &plan->unknown);
+	if (r < 0 || plan->reasons.count)
+		return r;
+	plan_tree(machine, &plan->choice, wish->mode, &plan->layout, &plan->reasons);
+	if (plan->reasons.count)
+		return 0;
+	plan_nodes(machine, &plan->choice, &plan->layout);
+	plan_space(machine, &plan->choice, &plan->layout, &plan->space, &plan->reasons,
+		   &plan->unknown);
+	return 0;
+}

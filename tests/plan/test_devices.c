@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "plan/devices.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "../route/tree.h"
+#include "base/macro.h"
+
+/* A GPU on each of three root complexes, the second and third of one node. */
+static const struct tree_row rows[] = {
+	{ .at = "20:00.0", .type = PCI_ROOT_PORT, .acs = ALL_ACS, .ctrl = REQUIRED_ACS },
+	{ .at = "21:00.0", .below = "20:00.0" },
+	{ .at = "40:00.0", .type = PCI_ROOT_PORT, .acs = ALL_ACS, .ctrl = REQUIRED_ACS },
+	{ .at = "41:00.0", .below = "40:00.0" },
+	{ .at = "80:00.0", .type = PCI_ROOT_PORT, .acs = ALL_ACS, .ctrl = REQUIRED_ACS },
+	{ .at = "81:00.0", .below = "80:00.0" },
+};
+
+static struct machine *server(struct arena *arena)
+{
+	struct machine *machine = tree(arena, rows, ARRAY_SIZE(rows));
+
+	machine->limits.phys_bits = 46;
+	for (size_t i = 0; i < machine->root_count; i++)
+		machine->roots[i].numa = i == 0 ? 3 : 5;
+	return machine;
+}
+
+static void plan(const struct machine *machine, uint32_t gpus, enum layout_mode mode,
+		 struct plan *ret)
+{
+	const struct plan_wish wish = { .gpus = gpus, .mode = mode, .keep_drivers = "" };
+
+	memset(ret, 0, sizeof(*ret));
+	ret->layout.vcpus = 3;
+	ret->layout.memory_mib = 1001;
+	assert_int_equal(plan_devices(machine, &wish, ret), 0);
+}
+
+static void nodes_are_those_of_the_root_complexes(void **state)
+{
+	CLEANUP(arena_done) struct arena arena = { 0 };
+	static struct plan planned;
+	const struct layout *layout = &planned.layout;
+
+	(void)state;
+	plan(server(&arena), 3, LAYOUT_REPLICATE, &planned);
+	assert_int_equal(planned.reasons.count, 0);
+	assert_int_equal(layout->node_count, 2);
+	assert_int_equal(layout->nodes[0].host, 3);
+	assert_int_equal(layout->nodes[1].host, 5);
+	assert_int_equal(layout->nodes[0].memory_mib, 501);
+	assert_int_equal(layout->nodes[1].memory_mib, 500);
+	assert_int_equal(layout->nodes[0].cpu_count, 2);
+	assert_int_equal(layout->nodes[1].cpu_first, 2);
+	assert_int_equal(layout->nodes[1].cpu_count, 1);
+	for (size_t i = 0; i < layout->bridge_count; i++)
+		if (layout->bridges[i].kind == LAYOUT_PXB)
+			assert_int_equal(layout->bridges[i].node, i > 0);
+}
+
+static void flattened_there_is_no_numa(void **state)
+{
+	CLEANUP(arena_done) struct arena arena = { 0 };
+	static struct plan planned;
+
+	(void)state;
+	plan(server(&arena), 3, LAYOUT_FLATTEN, &planned);
+	assert_int_equal(planned.layout.node_count, 0);
+}
+
+static void a_node_that_is_unknown_is_none(void **state)
+{
+	CLEANUP(arena_done) struct arena arena = { 0 };
+	struct machine *machine = server(&arena);
+	static struct plan planned;
+
+	(void)state;
+	machine->roots[0].numa = PCI_UNKNOWN;
+	for (size_t i = 0; i < machine->device_count; i++)
+		machine->devices[i].numa = PCI_UNKNOWN;
+	plan(machine, 3, LAYOUT_REPLICATE, &planned);
+	assert_int_equal(planned.layout.bridges[0].node, LAYOUT_NONE);
+	assert_int_equal(planned.layout.node_count, 1);
+}
+
+static void the_same_wish_gives_the_same_bytes(void **state)
+{
+	CLEANUP(arena_done) struct arena arena = { 0 };
+	struct machine *machine = server(&arena);
+	static struct plan first, second;
+
+	(void)state;
+	plan(machine, 2, LAYOUT_AUTO, &first);
+	plan(machine, 2, LAYOUT_AUTO, &second);
+	assert_memory_equal(&first, &second, sizeof(first));
+}
+
+static void what_is_refused_has_no_tree(void **state)
+{
+	CLEANUP(arena_done) struct arena arena = { 0 };
+	static struct plan planned;
+
+	(void)state;
+	plan(server(&arena), 4, LAYOUT_AUTO, &planned);
+	assert_int_equal(planned.reasons.count, 1);
+	assert_int_equal(planned.layout.bridge_count, 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(nodes_are_those_of_the_root_complexes),
+		cmocka_unit_test(flattened_there_is_no_numa),
+		cmocka_unit_test(a_node_that_is_unknown_is_none),
+		cmocka_unit_test(the_same_wish_gives_the_same_bytes),
+		cmocka_unit_test(what_is_refused_has_no_tree),
+	};
+
+	return cmocka_run_group_tests_name("plan/devices", tests, NULL, NULL);
+}

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The sizes and address bits are those of a table that was tried with SeaBIOS. */
+#include "plan/space.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "../route/tree.h"
+#include "base/macro.h"
+#include "plan/tree.h"
+
+#define GIB (INT64_C(1) << 30)
+
+enum { GPUS = 8 };
+
+struct fixture {
+	struct arena arena;
+	struct machine *machine;
+	struct plan_choice choice;
+	struct layout layout;
+	struct plan_space space;
+	struct plan_reasons reasons, unknown;
+};
+
+/* Eight root complexes, each with a switch that has a GPU and a NIC with a small BAR. */
+static struct machine *server(struct arena *arena, int64_t gpu_bar)
+{
+	static char names[GPUS][7][16];
+	struct tree_row rows[GPUS * 6] = { 0 };
+	struct machine *machine;
+
+	for (int i = 0; i < GPUS; i++) {
+		struct tree_row *row = &rows[6 * i];
+		const int bus = 0x10 * (i + 1);
+		static const int offsets[] = { 0, 1, 2, 2, 3, 4 };
+
+		for (int j = 0; j < 6; j++) {
+			(void)snprintf(names[i][j], sizeof(names[i][j]), "%02x:%02x.0",
+				       bus + offsets[j], j == 3);
+			row[j].at = names[i][j];
+		}
+		row[0].type = PCI_ROOT_PORT;
+		row[1].type = PCI_UPSTREAM_PORT;
+		row[2].type = row[3].type = PCI_DOWNSTREAM_PORT;
+		row[1].below = names[i][0];
+		row[2].below = row[3].below = names[i][1];
+		row[4].below = names[i][2];
+		row[5].below = names[i][3];
+		row[5].kind = MACHINE_NIC;
+	}
+	machine = tree(arena, rows, ARRAY_SIZE(rows));
+	for (size_t i = 0; i < machine->device_count; i++) {
+		struct machine_device *device = &machine->devices[i];
+
+		device->bars[0] = (struct pci_bar){ .index = -1 };
+		if (device->kind == MACHINE_GPU)
+			device->bars[0] = (struct pci_bar){ .index = 0,
+							    .is_io = PCI_NO,
+							    .bits = 64,
+							    .prefetchable = PCI_YES,
+							    .size = gpu_bar };
+		else if (device->kind == MACHINE_NIC)
+			device->bars[0] = (struct pci_bar){ .index = 0,
+							    .is_io = PCI_NO,
+							    .bits = 64,
+							    .prefetchable = PCI_YES,
+							    .size = 32 << 20 };
+	}
+	return machine;
+}
+
+static void plan(struct fixture *f, enum machine_kind most, enum layout_mode mode, int bits)
+{
+	memset(&f->choice, 0, sizeof(f->choice));
+	memset(&f->layout, 0, sizeof(f->layout));
+	memset(&f->reasons, 0, sizeof(f->reasons));
+	memset(&f->unknown, 0, sizeof(f->unknown));
+	f->machine->limits.phys_bits = bits;
+	f->layout.memory_mib = 4096;
+	for (size_t i = 0; i < f->machine->device_count; i++)
+		if (f->machine->devices[i].kind == MACHINE_GPU ||
+		    (most == MACHINE_NIC && f->machine->devices[i].kind == MACHINE_NIC))
+			f->choice.given[f->choice.given_count++].device = (int)i;
+	plan_tree(f->machine, &f->choice, mode, &f->layout, &f->reasons);
+	assert_int_equal(f->reasons.count, 0);
+	plan_space(f->machine, &f->choice, &f->layout, &f->space, &f->reasons, &f->unknown);
+}
+
+static int set_up(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+
+	f->machine = server(&f->arena, 512 * GIB);
+	*state = f;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct fixture *f = *state;
+
+	arena_done(&f->arena);
+	free(f);
+	return 0;
+}
+
+static void eight_of_512_gib_need_43_bits_flat(void **state)
+{
+	struct fixture *f = *state;
+
+	plan(f, MACHINE_GPU, LAYOUT_FLATTEN, 43);
+	assert_int_equal(f->reasons.count, 0);
+	assert_true(f->space.high == 8 * 512 * GIB);
+	assert_true(f->space.bars == 8 * 512 * GIB);
+	plan(f, MACHINE_GPU, LAYOUT_FLATTEN, 42);
+	assert_int_equal(f->reasons.count, 1);
+	assert_int_equal(f->reasons.at[0].code, ERR_DEVICE_SPACE);
+	assert_non_null(strstr(f->reasons.at[0].text, "4104 GiB"));
+	assert_non_null(strstr(f->reasons.at[0].text, "42 bits are 4096 GiB"));
+}
+
+/* A window is as large as its largest BAR allows it to be aligned: the small one doubles it. */
+static void a_small_bar_beside_a_large_one_doubles_a_switchs_window(void **state)
+{
+	struct fixture *f = *state;
+
+	plan(f, MACHINE_NIC, LAYOUT_REPLICATE, 44);
+	assert_int_equal(f->reasons.count, 0);
+	assert_true(f->space.high == 8 * 1024 * GIB);
+	plan(f, MACHINE_NIC, LAYOUT_REPLICATE, 43);
+	assert_int_equal(f->reasons.count, 1);
+}
+
+static void unknown_bits_are_said_and_refuse_nothing(void **state)
+{
+	struct fixture *f = *state;
+
+	plan(f, MACHINE_GPU, LAYOUT_FLATTEN, PCI_UNKNOWN);
+	assert_int_equal(f->reasons.count, 0);
+	assert_int_equal(f->unknown.count, 1);
+}
+
+static void bars_below_4_gib_have_their_own_limit(void **state)
+{
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < f->machine->device_count; i++)
+		if (f->machine->devices[i].kind == MACHINE_GPU) {
+			f->machine->devices[i].bars[0].prefetchable = PCI_NO;
+			f->machine->devices[i].bars[0].size = 128 << 20;
+		}
+	plan(f, MACHINE_GPU, LAYOUT_FLATTEN, 46);
+	assert_int_equal(f->reasons.count, 1);
+	assert_non_null(strstr(f->reasons.at[0].text, "1024 MiB"));
+	assert_true(f->space.high == 0);
+}
+
+static void sizes_that_overflow_are_refused(void **state)
+{
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < f->machine->device_count; i++)
+		if (f->machine->devices[i].kind == MACHINE_GPU)
+			f->machine->devices[i].bars[0].size = INT64_C(1) << 62;
+	plan(f, MACHINE_GPU, LAYOUT_FLATTEN, 52);
+	assert_int_equal(f->reasons.count, 1);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(eight_of_512_gib_need_43_bits_flat),
+		TEST(a_small_bar_beside_a_large_one_doubles_a_switchs_window),
+		TEST(unknown_bits_are_said_and_refuse_nothing),
+		TEST(bars_below_4_gib_have_their_own_limit),
+		TEST(sizes_that_overflow_are_refused),
+	};
+
+	return cmocka_run_group_tests_name("plan/space", tests, NULL, NULL);
+}
