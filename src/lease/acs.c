@@ -111,7 +111,7 @@ static int acs_change(const struct lease_site *site, const char *address, uint32
 
 static int acs_apply(const struct lease_site *site, const char *arg, int *ret_fd, struct err *err)
 {
-	struct acs_register now;
+	struct acs_register now = { 0 };
 	struct acs acs;
 	int r = acs_parse(arg, &acs, err);
 
@@ -155,8 +155,8 @@ int lease_acs(struct lease *lease, const char *address, uint16_t set, uint16_t c
 	      struct err *err)
 {
 	const struct lease_site site = lease_site(lease);
-	struct acs_register now;
-	struct device port;
+	struct acs_register now = { 0 };
+	struct device port = { 0 };
 	int unused_fd = -1, r;
 	uint32_t mask;
 	char arg[96];

@@ -240,8 +240,8 @@ static int check(const struct lease_site *site, const struct lease_device *wants
 		 size_t i, struct device *ret, struct err *err)
 {
 	const struct lease_device *want = &wants[i];
-	unsigned int class;
-	int group, r = check_claim(site, wants, i, err);
+	unsigned int class = 0;
+	int group = -1, r = check_claim(site, wants, i, err);
 
 	if (r == 0)
 		r = lease_device_look(site, want->address, ret, err);

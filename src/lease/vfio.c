@@ -114,7 +114,7 @@ static int bind_vfio(const struct lease_site *site, const struct device *device,
 static int device_apply(const struct lease_site *site, const char *arg, int *ret_fd,
 			struct err *err)
 {
-	struct device want, now;
+	struct device want, now = { 0 };
 	int r = parse_arg(arg, &want, err);
 
 	(void)ret_fd;

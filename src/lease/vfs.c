@@ -92,7 +92,7 @@ static void unprovision(const struct lease_site *site, const struct vfs *vfs)
 static int vfs_apply(const struct lease_site *site, const char *arg, int *ret_fd, struct err *err)
 {
 	unsigned int number = 0;
-	struct device now;
+	struct device now = { 0 };
 	struct vfs vfs;
 	int r = vfs_parse(arg, &vfs, err);
 
@@ -139,7 +139,7 @@ static int check_owners(const struct lease_site *site, const struct vfs *vfs, st
 
 static int remove_vfs(const struct lease_site *site, const struct vfs *vfs, struct err *err)
 {
-	unsigned int number;
+	unsigned int number = 0;
 	int r = lease_device_number(site, vfs->address, "sriov_numvfs", &number, err);
 
 	if (r == 0 && number != 0 && number != vfs->count) {
@@ -186,8 +186,8 @@ const struct lease_kind lease_kind_vfs = { "vfs", true, false, vfs_apply, vfs_un
 static int vfs_check(const struct lease_site *site, unsigned int count, struct vfs *vfs,
 		     struct err *err)
 {
-	unsigned int total, number;
-	struct device now;
+	unsigned int total = 0, number = 0;
+	struct device now = { 0 };
 	int r = lease_device_sites(site, err);
 
 	if (r == 0)

@@ -277,6 +277,27 @@ static void leaves_a_device_to_who_took_it_meanwhile(void **state)
 	assert_nothing_left();
 }
 
+/* Killed while the node changed hands, it is nobody's; and it may be another's by now. */
+static void takes_back_a_node_that_is_half_given_and_no_other(void **state)
+{
+	static const struct pcidev_owner nobody = { 0, 0, 0 }, later = { 77, 77, 0640 };
+	struct pcidev_owner owner;
+
+	(void)state;
+	if (geteuid() != 0)
+		skip();
+	assert_true(devices_live_and_die(-1, false));
+	assert_int_equal(pcidev_group_give(dev_fd, 9, &nobody), 0);
+	assert_int_equal(lease_recover(&opts, NULL, NULL, &e), 0);
+	assert_as_before();
+	assert_true(devices_live_and_die(-1, false));
+	assert_int_equal(pcidev_group_give(dev_fd, 9, &later), 0);
+	assert_int_equal(lease_recover(&opts, NULL, NULL, &e), 0);
+	assert_int_equal(pcidev_group_owner(dev_fd, 9, &owner), 0);
+	assert_int_equal(owner.uid, 77);
+	assert_nothing_left();
+}
+
 static void says_that_a_device_could_not_be_reset(void **state)
 {
 	CLEANUP(buf_done) struct buf told = { 0 };
@@ -346,6 +367,7 @@ int main(void)
 		WITH_A_PICTURE(names_a_device_that_goes_while_it_is_returned),
 		WITH_A_PICTURE(touches_no_device_that_took_the_place_of_its_own),
 		WITH_A_PICTURE(leaves_a_device_to_who_took_it_meanwhile),
+		WITH_A_PICTURE(takes_back_a_node_that_is_half_given_and_no_other),
 		WITH_A_PICTURE(says_that_a_device_could_not_be_reset),
 		WITH_A_PICTURE(drops_what_a_restart_has_undone),
 		WITH_A_PICTURE(restores_a_choice_of_driver_that_its_driver_is_not),
