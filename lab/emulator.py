@@ -79,8 +79,21 @@ class Emulator:
         if os.path.isdir(os.path.join(self.build, "demo", "image")):
             shutil.copytree(os.path.join(self.build, "demo", "image"),
                             os.path.join(tree, "srv", "image"))
+        self.add_guest(tree)
         call(["mkfs.erofs", "--quiet", "--all-root", self.path("payload.img"), tree], log)
         shutil.rmtree(tree)
+
+    def add_guest(self, tree):
+        """The guest with the stand-ins' drivers, and the configuration that takes it."""
+        profile = os.path.join(self.build, "guest", "lab")
+        if not os.path.isdir(profile):
+            raise LabError(f"'{profile}' is not there: 'make guest' builds it")
+        shutil.copytree(profile, os.path.join(tree, "usr", "lib", "casemate", "guest-lab"))
+        os.makedirs(os.path.join(tree, "etc", "casemate"))
+        with open(os.path.join(tree, "etc", "casemate", "config.yaml"), "w",
+                  encoding="ascii") as file:
+            file.write("guest_dir: /usr/lib/casemate/guest-lab\n"
+                       "start_timeout_kvm: 3m\n")  # everything is emulated here
 
     def make_initrd(self):
         """A few modules, a busybox and the lab's own programs: quicker made than looked up."""
