@@ -88,6 +88,10 @@ static const struct config_key_info keys[CONFIG_KEY_COUNT] = {
 		"ahci megaraid_sas mpt3sas smartpqi hpsa aacraid virtio_blk ast mgag200",
 		"The host's drivers whose devices no pod takes.",
 	},
+	[CONFIG_PEER_TO_PEER] = {
+		"peer_to_peer", CONFIG_BOOL, true, 0, 1, NULL, "true",
+		"Whether a pod's devices can reach one another's BARs.",
+	},
 	[CONFIG_CACHE_DIR] = {
 		"cache_dir", CONFIG_PATH, false, 0, 0, NULL, "",
 		"Where built layers are kept; empty: /var/cache/casemate, or the user's cache.",

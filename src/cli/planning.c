@@ -114,6 +114,7 @@ static int make_wish(const struct planning_request *request, struct arena *arena
 		.nics = devices->nics,
 		.nvme = devices->nvme,
 		.vf = devices->vf,
+		.no_peers = !config_number(request->config, CONFIG_PEER_TO_PEER),
 		.keep_drivers = config_text(request->config, CONFIG_KEEP_DRIVERS),
 	};
 	for (size_t i = 0; i < devices->n_named; i++)

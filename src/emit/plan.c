@@ -192,6 +192,11 @@ static json_t *nodes(const struct layout *layout)
 	return array;
 }
 
+static bool has_peers(const struct layout *layout)
+{
+	return layout->passed_count > 0 && layout->passed[0].has_peers;
+}
+
 int emit_plan_json(const struct machine *host, const struct plan *plan, json_t **ret)
 {
 	CLEANUP(emit_plan_done) struct emit_plan emit = { .host = host, .plan = plan };
@@ -205,12 +210,12 @@ int emit_plan_json(const struct machine *host, const struct plan *plan, json_t *
 	    (make_guest(&emit) < 0 ||
 	     json_object_update_new(
 		     json,
-		     json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:{s:I, s:I, s:I}, s:i, s:i}",
+		     json_pack("{s:s, s:b, s:o, s:o, s:o, s:o, s:o, s:{s:I, s:I, s:I}, s:i, s:i}",
 			       "mode", layout->mode == LAYOUT_REPLICATE ? "replicate" : "flatten",
-			       "devices", devices(&emit), "held", held(&emit), "pairs",
-			       pairs(&emit), "ports", ports(layout), "nodes", nodes(layout),
-			       "windows", "high_bytes", (json_int_t)plan->space.high, "low_bytes",
-			       (json_int_t)plan->space.low, "bar_bytes",
+			       "peer_to_peer", has_peers(layout), "devices", devices(&emit), "held",
+			       held(&emit), "pairs", pairs(&emit), "ports", ports(layout), "nodes",
+			       nodes(layout), "windows", "high_bytes", (json_int_t)plan->space.high,
+			       "low_bytes", (json_int_t)plan->space.low, "bar_bytes",
 			       (json_int_t)plan->space.bars, "cpus", (int)layout->vcpus, "memory",
 			       (int)layout->memory_mib)) < 0)) {
 		json_decref(json);
@@ -339,8 +344,9 @@ int emit_plan_text(const struct machine *host, const struct plan *plan, struct b
 	if (r == 0)
 		r = add_held(&emit, ret);
 	if (r == 0 && layout->passed_count)
-		r = buf_addf(ret, "the guest's tree (%s)\n",
-			     layout->mode == LAYOUT_REPLICATE ? "replicate" : "flatten");
+		r = buf_addf(ret, "the guest's tree (%s%s)\n",
+			     layout->mode == LAYOUT_REPLICATE ? "replicate" : "flatten",
+			     has_peers(layout) ? "" : ", no peer-to-peer");
 	if (r == 0)
 		r = add_tree(&emit, LAYOUT_NONE, ret);
 	return r < 0 ? r : add_unknown(plan, ret);

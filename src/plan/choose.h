@@ -42,6 +42,7 @@ struct plan_wish {
 	bool vf;		   /* the counts are of SR-IOV virtual functions, not of others */
 	enum plan_near near;
 	enum layout_mode mode;
+	bool no_peers;		  /* the devices' BARs are not mapped for one another */
 	const char *keep_drivers; /* names with blanks between: a device that one of these drives
 				   * is the host's and is not taken */
 	const struct pci_address *taken; /* leased by other pods */

@@ -75,6 +75,7 @@ int plan_devices(const struct machine *machine, const struct plan_wish *wish, st
 	plan_tree(machine, &plan->choice, wish->mode, &plan->layout, &plan->reasons);
 	if (plan->reasons.count)
 		return 0;
+	plan_peers(machine, &plan->choice, !wish->no_peers, &plan->layout);
 	plan_nodes(machine, &plan->choice, &plan->layout);
 	plan_space(machine, &plan->choice, &plan->layout, &plan->space, &plan->reasons,
 		   &plan->unknown);

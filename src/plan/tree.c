@@ -12,9 +12,11 @@
 
 #include "base/macro.h"
 #include "route/class.h"
+#include "route/p2p.h"
 
 enum {
 	VENDOR_AMD = 0x1002,
+	VENDOR_NVIDIA = 0x10de,
 	TREE_BUSES = 256,
 	TREE_SLOTS = 32, /* of a bus below a PXB, or inside a switch */
 };
@@ -185,7 +187,6 @@ static void pass_card(struct tree *tree, const struct tree_card *card, int port)
 			.parent = (int16_t)port,
 			.function = has_zero ? device->address.fn : (uint8_t)i,
 			.is_multifunction = card->member_count > 1,
-			.has_peers = true,
 			/* amdgpu reads its video BIOS there; firmware would run all others */
 			.has_rom = device->kind == MACHINE_GPU && device->vendor == VENDOR_AMD,
 			.clique = LAYOUT_NONE,
@@ -356,6 +357,50 @@ static enum layout_mode choose_mode(const struct machine *machine, const struct 
 			talkers++;
 	}
 	return talkers > 1 ? LAYOUT_REPLICATE : LAYOUT_FLATTEN;
+}
+
+static bool is_nvidia(const struct machine_device *device)
+{
+	return device->kind == MACHINE_GPU && device->vendor == VENDOR_NVIDIA;
+}
+
+/* Whether all NVIDIA GPUs reach one another, by whatever way; at least two there have to be. */
+static bool is_clique(const struct machine *machine, const struct plan_choice *choice)
+{
+	struct route_p2p p2p;
+	size_t count = 0;
+
+	for (size_t i = 0; i < choice->given_count; i++) {
+		const int from = choice->given[i].device;
+
+		if (!is_nvidia(&machine->devices[from]))
+			continue;
+		count++;
+		for (size_t j = 0; j < choice->given_count; j++) {
+			const int to = choice->given[j].device;
+
+			if (i == j || !is_nvidia(&machine->devices[to]))
+				continue;
+			/* QEMU maps BARs through an IOMMU, which is there when it runs */
+			route_p2p(machine, from, to, PCI_YES, &p2p);
+			if (p2p.way == ROUTE_BLOCKED || p2p.way == ROUTE_WAY_UNKNOWN)
+				return false;
+		}
+	}
+	return count > 1;
+}
+
+void plan_peers(const struct machine *machine, const struct plan_choice *choice, bool has_peers,
+		struct layout *layout)
+{
+	const bool has_clique = has_peers && is_clique(machine, choice);
+
+	for (size_t i = 0; i < layout->passed_count; i++) {
+		const struct machine_device *device = &machine->devices[choice->given[i].device];
+
+		layout->passed[i].has_peers = has_peers;
+		layout->passed[i].clique = has_clique && is_nvidia(device) ? 0 : LAYOUT_NONE;
+	}
 }
 
 void plan_tree(const struct machine *machine, const struct plan_choice *choice,

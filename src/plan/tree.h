@@ -41,4 +41,12 @@ enum {
 void plan_tree(const struct machine *machine, const struct plan_choice *choice,
 	       enum layout_mode mode, struct layout *layout, struct plan_reasons *reasons);
 
+/*
+ * Who may talk to whom: BARs are mapped for the others' DMA, and NVIDIA's GPUs are approved as one
+ * clique, if has_peers. A clique asserts, it does not test: that every two of them reach each other
+ * (route/p2p.h) is asked here first, and without that none is approved.
+ */
+void plan_peers(const struct machine *machine, const struct plan_choice *choice, bool has_peers,
+		struct layout *layout);
+
 #endif

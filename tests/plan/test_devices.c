@@ -101,6 +101,51 @@ static void the_same_wish_gives_the_same_bytes(void **state)
 	assert_memory_equal(&first, &second, sizeof(first));
 }
 
+static void gpus_that_reach_each_other_are_one_clique(void **state)
+{
+	CLEANUP(arena_done) struct arena arena = { 0 };
+	struct machine *machine = server(&arena);
+	struct plan_wish wish = { .gpus = 3, .keep_drivers = "" };
+	static struct plan planned;
+	const struct layout *layout = &planned.layout;
+
+	(void)state;
+	for (size_t i = 0; i < machine->device_count; i++)
+		if (machine->devices[i].kind == MACHINE_GPU)
+			machine->devices[i].vendor = 0x10de;
+	plan(machine, 3, LAYOUT_REPLICATE, &planned);
+	for (size_t i = 0; i < layout->passed_count; i++) {
+		assert_true(layout->passed[i].has_peers);
+		assert_int_equal(layout->passed[i].clique, 0);
+		assert_false(layout->passed[i].has_rom);
+	}
+	/* one alone approves of nobody */
+	plan(machine, 1, LAYOUT_REPLICATE, &planned);
+	assert_int_equal(layout->passed[0].clique, LAYOUT_NONE);
+	wish.no_peers = true;
+	memset(&planned, 0, sizeof(planned));
+	planned.layout.vcpus = 1;
+	planned.layout.memory_mib = 512;
+	assert_int_equal(plan_devices(machine, &wish, &planned), 0);
+	assert_int_equal(layout->passed[0].clique, LAYOUT_NONE);
+	assert_false(layout->passed[0].has_peers);
+}
+
+static void amds_gpus_keep_their_rom_and_have_no_clique(void **state)
+{
+	CLEANUP(arena_done) struct arena arena = { 0 };
+	struct machine *machine = server(&arena);
+	static struct plan planned;
+
+	(void)state;
+	for (size_t i = 0; i < machine->device_count; i++)
+		if (machine->devices[i].kind == MACHINE_GPU)
+			machine->devices[i].vendor = 0x1002;
+	plan(machine, 2, LAYOUT_REPLICATE, &planned);
+	assert_true(planned.layout.passed[0].has_rom);
+	assert_int_equal(planned.layout.passed[0].clique, LAYOUT_NONE);
+}
+
 static void what_is_refused_has_no_tree(void **state)
 {
 	CLEANUP(arena_done) struct arena arena = { 0 };
@@ -119,6 +164,8 @@ int main(void)
 		cmocka_unit_test(flattened_there_is_no_numa),
 		cmocka_unit_test(a_node_that_is_unknown_is_none),
 		cmocka_unit_test(the_same_wish_gives_the_same_bytes),
+		cmocka_unit_test(gpus_that_reach_each_other_are_one_clique),
+		cmocka_unit_test(amds_gpus_keep_their_rom_and_have_no_clique),
 		cmocka_unit_test(what_is_refused_has_no_tree),
 	};
 
