@@ -150,7 +150,7 @@ static int check_disk(const struct use *use, const char *disk, struct err *err)
 	return 0;
 }
 
-/* A route: also one of an address, where that cannot be asked for. */
+/* A route: also one of an address, where that cannot be asked for. The default one has no mask. */
 static bool has_route(const char *table, const char *name, bool is_default)
 {
 	const char *words[WORDS_MAX], *at = table;
@@ -159,8 +159,7 @@ static bool has_route(const char *table, const char *name, bool is_default)
 	/* Iface Destination Gateway Flags RefCnt Use Metric Mask ... */
 	while (next_words(&at, words, lens) > 7) {
 		if (is_word(words[0], lens[0], name) &&
-		    (!is_default || (is_word(words[1], lens[1], "00000000") &&
-				     is_word(words[7], lens[7], "00000000"))))
+		    (!is_default || is_word(words[7], lens[7], "00000000")))
 			return true;
 	}
 	return false;
@@ -168,14 +167,12 @@ static bool has_route(const char *table, const char *name, bool is_default)
 
 static bool has_default6(const char *table, const char *name)
 {
-	static const char any[] = "00000000000000000000000000000000";
 	const char *words[WORDS_MAX], *at = table;
 	size_t lens[WORDS_MAX];
 
 	/* destination, its prefix, source, its prefix, next hop, metric, refs, uses, flags, name */
 	while (next_words(&at, words, lens) > 9) {
-		if (is_word(words[9], lens[9], name) && is_word(words[0], lens[0], any) &&
-		    is_word(words[1], lens[1], "00"))
+		if (is_word(words[9], lens[9], name) && is_word(words[1], lens[1], "00"))
 			return true;
 	}
 	return false;

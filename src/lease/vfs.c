@@ -118,7 +118,8 @@ static int vfs_apply(const struct lease_site *site, const char *arg, int *ret_fd
 static int check_owners(const struct lease_site *site, const struct vfs *vfs, struct err *err)
 {
 	for (unsigned int i = 0; i < vfs->count; i++) {
-		char file[24], path[DEVICE_PATH], vf[PCI_ADDRESS_TEXT], owner[TEXT_NAME_MAX + 1];
+		char file[24], path[DEVICE_PATH], vf[PCI_ADDRESS_TEXT],
+			owner[TEXT_NAME_MAX + 1] = "";
 		int r;
 
 		(void)snprintf(file, sizeof(file), "virtfn%u", i);

@@ -58,6 +58,7 @@ static struct kernel {
 	char refuses[32]; /* a driver that takes no device */
 	int vanish_at;	  /* before so many writes more, NVME goes; -1: it stays */
 	bool reset_fails;
+	char held[16];	    /* a disk that is mounted where nobody sees it */
 	char addressed[16]; /* an interface with an address */
 	int busy[GROUPS];   /* so often the group is still open; -1: for ever */
 	int resets;
@@ -167,7 +168,9 @@ static inline int kernel_bind(const char *address, const char *driver)
 	kernel_get(address, "driver_override", override, sizeof(override));
 	if (now[0])
 		return -EBUSY;
-	if (strcmp(strcmp(override, "(null)") ? override : kernel_find(address)->native, driver))
+	if (strcmp(override, "(null)") == 0)
+		(void)snprintf(override, sizeof(override), "%s", kernel_find(address)->native);
+	if (strcmp(override, driver) != 0)
 		return -ENODEV;
 	if (strcmp(kernel->refuses, driver) == 0)
 		return -EIO;
@@ -184,7 +187,7 @@ static inline int kernel_probe(const char *address)
 	const char *driver;
 
 	kernel_get(address, "driver_override", override, sizeof(override));
-	driver = strcmp(override, "(null)") ? override : kernel_find(address)->native;
+	driver = strcmp(override, "(null)") != 0 ? override : kernel_find(address)->native;
 	(void)snprintf(path, sizeof(path), "host/sys/bus/pci/drivers/%s", driver);
 	if (driver[0] && exists(path))
 		(void)kernel_bind(address, driver); /* the kernel does not tell */
@@ -326,6 +329,7 @@ static inline int kernel_write(const char *path, const char *text)
 int __wrap_pcidev_write(int at_fd, const char *path, const char *text, struct err *err);
 int __wrap_pcidev_group_try(int at_fd, int group);
 int __wrap_pcidev_interface_try(const char *name);
+int __wrap_pcidev_disk_try(int at_fd, const char *name);
 int __wrap_nvme_vfs_provision(int at_fd, const char *name, unsigned int count, struct err *err);
 int __wrap_nvme_vfs_release(int at_fd, const char *name, unsigned int count, struct err *err);
 
@@ -350,6 +354,12 @@ int __wrap_pcidev_group_try(int at_fd, int group)
 int __wrap_pcidev_interface_try(const char *name)
 {
 	return strcmp(kernel->addressed, name) == 0 ? -EBUSY : 0;
+}
+
+int __wrap_pcidev_disk_try(int at_fd, const char *name)
+{
+	(void)at_fd;
+	return strcmp(kernel->held, name) == 0 ? -EBUSY : 0;
 }
 
 int __wrap_nvme_vfs_provision(int at_fd, const char *name, unsigned int count, struct err *err)

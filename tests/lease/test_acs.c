@@ -58,6 +58,33 @@ static void changes_nothing_that_another_pod_relies_on(void **state)
 	assert_int_equal(get_acs(), 0x11);
 }
 
+static void change_first(void *data, const char *where)
+{
+	struct lease **theirs = data;
+	struct lease *pod = *theirs;
+
+	if (!pod || strcmp(where, "written") != 0)
+		return;
+	*theirs = NULL;
+	assert_int_equal(lease_acs(pod, PORT, 0, 0x0c, NULL), 0);
+}
+
+static void touches_no_bits_that_another_pod_changed_first(void **state)
+{
+	struct lease_opts with = opts;
+	struct lease *late, *pending = NULL;
+
+	(void)state;
+	with.after_step = change_first;
+	with.data = &pending;
+	assert_int_equal(lease_open(&with, "late", &late, &e), 0);
+	pending = other;
+	assert_int_equal(lease_acs(late, PORT, 0, 0x0c, &e), -EBUSY);
+	assert_int_equal(lease_undo(late, &e), 0);
+	lease_free(late);
+	assert_int_equal(get_acs(), 0x11);
+}
+
 static void refuses_what_the_port_has_not(void **state)
 {
 	uint8_t none[4096] = { 0x36, 0x1b };
@@ -87,6 +114,7 @@ int main(void)
 		WITH_PORTS(leases_nothing_if_they_are_so_already),
 		WITH_PORTS(leaves_other_bits_as_they_then_are),
 		WITH_PORTS(changes_nothing_that_another_pod_relies_on),
+		WITH_PORTS(touches_no_bits_that_another_pod_changed_first),
 		WITH_PORTS(refuses_what_the_port_has_not),
 	};
 

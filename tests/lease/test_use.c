@@ -118,6 +118,14 @@ static void refuses_a_disk_that_another_is_made_of(void **state)
 	is_used(NVME, "its disk 'nvme0n1p1' is held by 'dm-0'");
 }
 
+static void refuses_a_disk_that_is_in_use_out_of_sight(void **state)
+{
+	(void)state;
+	(void)snprintf(kernel->held, sizeof(kernel->held), "nvme0n1p1");
+	is_used(NVME, "the host uses it: its disk 'nvme0n1p1' is in use");
+	is_free(SPARE);
+}
+
 static void refuses_a_namespace_that_is_reached_by_its_subsystem(void **state)
 {
 	(void)state;
@@ -187,6 +195,10 @@ static void refuses_the_interface_of_the_default_route_of_ipv6(void **state)
 {
 	(void)state;
 	put_text("proc/net/ipv6_route",
+		 "fe800000000000000000000000000000 40 00000000000000000000000000000000 00 "
+		 "00000000000000000000000000000000 00000100 00000001 00000000 00000001     eth0\n");
+	is_free(PF);
+	put_text("proc/net/ipv6_route",
 		 "00000000000000000000000000000000 00 00000000000000000000000000000000 00 "
 		 "fe800000000000000000000000000002 00000400 00000001 00000000 00000003     eth0\n");
 	is_used(PF, "its interface 'eth0' is where the default route goes");
@@ -211,6 +223,7 @@ int main(void)
 		WITH_USE(refuses_a_disk_that_is_mounted),
 		WITH_USE(refuses_a_disk_that_is_swapped_to),
 		WITH_USE(refuses_a_disk_that_another_is_made_of),
+		WITH_USE(refuses_a_disk_that_is_in_use_out_of_sight),
 		WITH_USE(refuses_a_namespace_that_is_reached_by_its_subsystem),
 		WITH_USE(refuses_an_interface_with_a_route_or_an_address),
 		WITH_USE(refuses_the_interface_of_the_default_route_of_ipv6),

@@ -122,6 +122,34 @@ static void gives_a_vf_to_one_pod_and_keeps_them_while_another_has_one(void **st
 	assert_string_equal(of_pf("sriov_numvfs"), "0");
 }
 
+static void make_first(void *data, const char *where)
+{
+	struct lease **theirs = data;
+	struct lease *pod = *theirs;
+
+	if (!pod || strcmp(where, "written") != 0)
+		return;
+	*theirs = NULL;
+	assert_int_equal(lease_vfs(pod, PF, 2, NULL), 0);
+}
+
+static void touches_no_vfs_that_another_pod_made_first(void **state)
+{
+	struct lease_opts with = opts;
+	struct lease *late, *pending = NULL;
+
+	(void)state;
+	with.after_step = make_first;
+	with.data = &pending;
+	assert_int_equal(lease_open(&with, "late", &late, &e), 0);
+	pending = other;
+	assert_int_equal(lease_vfs(late, PF, 2, &e), -EBUSY);
+	assert_non_null(strstr(e.msg, "pod 'other' has it"));
+	assert_int_equal(lease_undo(late, &e), 0);
+	lease_free(late);
+	assert_string_equal(of_pf("sriov_numvfs"), "2");
+}
+
 static void names_a_vf_that_has_gone(void **state)
 {
 	const struct lease_device vf = { "0000:24:10.1", 0x8086, 0x10ca, "", 21 };
@@ -159,6 +187,7 @@ int main(void)
 		WITH_VFS(provisions_the_vfs_of_an_nvme_controller),
 		WITH_VFS(removes_them_if_they_cannot_be_provisioned),
 		WITH_VFS(gives_a_vf_to_one_pod_and_keeps_them_while_another_has_one),
+		WITH_VFS(touches_no_vfs_that_another_pod_made_first),
 		WITH_VFS(names_a_vf_that_has_gone),
 		WITH_VFS(leaves_a_number_alone_that_somebody_else_has_set),
 	};
