@@ -9,6 +9,7 @@
 #include "cli/cli.h"
 #include "cli/target.h"
 #include "sys/file.h"
+#include "sys/host.h"
 #include "sys/sock.h"
 
 enum { FOLLOW_MS = 100 };
@@ -62,7 +63,6 @@ static bool was_replaced(int pod_fd, const char *name, int fd)
 
 static int follow(struct target *target, const char *name, int *fd)
 {
-	const struct timespec pause = { 0, FOLLOW_MS * 1000000L };
 	bool last = false;
 	int r;
 
@@ -81,7 +81,7 @@ static int follow(struct target *target, const char *name, int *fd)
 			return 0;
 		last = !is_running(target);
 		if (!last)
-			(void)nanosleep(&pause, NULL);
+			host_sleep_ms(FOLLOW_MS);
 	}
 }
 

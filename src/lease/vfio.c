@@ -21,7 +21,6 @@
  * needs nothing: what we changed went with it.
  */
 #include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +28,7 @@
 #include "lease/device_priv.h"
 #include "lease/kind_priv.h"
 #include "lease/lease.h"
+#include "sys/host.h"
 #include "sys/pcidev.h"
 
 enum { FREE_POLL_MS = 20 };
@@ -144,7 +144,7 @@ static int wait_until_free(const struct lease_site *site, const char *address, s
 	if (r < 0)
 		return r;
 	while ((r = pcidev_group_try(site->dev_fd, group)) == -EBUSY && left > 0) {
-		(void)poll(NULL, 0, FREE_POLL_MS);
+		host_sleep_ms(FREE_POLL_MS);
 		left -= FREE_POLL_MS;
 	}
 	if (r < 0)

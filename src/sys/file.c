@@ -17,6 +17,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "sys/host.h"
+
 #ifndef MFD_NOEXEC_SEAL /* Linux 6.3, younger than Debian 12's headers */
 #define MFD_NOEXEC_SEAL 0x0008U
 #endif
@@ -479,7 +481,6 @@ static int64_t now_ms(void)
 int file_lock(int fd, bool exclusive, int timeout_ms)
 {
 	const int op = exclusive ? LOCK_EX : LOCK_SH;
-	const struct timespec nap = { .tv_nsec = LOCK_POLL_MS * 1000000 };
 	int64_t deadline = timeout_ms > 0 ? now_ms() + timeout_ms : 0;
 
 	/*
@@ -493,6 +494,6 @@ int file_lock(int fd, bool exclusive, int timeout_ms)
 			continue;
 		if (errno != EWOULDBLOCK || timeout_ms == 0 || now_ms() >= deadline)
 			return -errno;
-		(void)nanosleep(&nap, NULL);
+		host_sleep_ms(LOCK_POLL_MS);
 	}
 }

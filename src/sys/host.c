@@ -25,6 +25,13 @@ int64_t host_realtime_ns(void)
 	return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
 }
 
+void host_sleep_ms(unsigned int ms)
+{
+	const struct timespec nap = { .tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000 };
+
+	(void)nanosleep(&nap, NULL);
+}
+
 int host_random(void *at, size_t len)
 {
 	ssize_t n;

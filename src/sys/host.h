@@ -17,6 +17,9 @@ uint64_t host_boottime_us(void);
 /* Since 1970 (CLOCK_REALTIME). */
 int64_t host_realtime_ns(void);
 
+/* So long, or as long as it takes a signal to come. */
+void host_sleep_ms(unsigned int ms);
+
 /* len random bytes (at most 256); -EAGAIN never: waits until the kernel has some. */
 int host_random(void *at, size_t len);
 

@@ -148,6 +148,6 @@ if os.path.exists(dgx):
     with bench.check("all GPUs of a captured server with 12 switches"):
         compare(dgx, "--gpus", "16", "--mode", "replicate")
 else:
-    print("ok - all GPUs of a captured server with 12 switches # SKIP captures: not there")
+    print("ok - all GPUs of a captured server with 12 switches # SKIP data: no captures")
 
 bench.end()

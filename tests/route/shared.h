@@ -3,9 +3,11 @@
 #ifndef TESTS_ROUTE_SHARED_H
 #define TESTS_ROUTE_SHARED_H
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/macro.h"
 
@@ -21,6 +23,25 @@ static inline char *shared_folder(void)
 		       ? NULL
 		       : folder;
 }
+
+static inline bool shared_is_there(void)
+{
+	cleanup_free char *folder = shared_folder();
+
+	return folder && access(folder, R_OK) == 0;
+}
+
+/*
+ * Makes of name_on_captures() the test name(), skipped where there are none: before anything is
+ * allocated, since a test that is skipped returns from nowhere.
+ */
+#define ON_CAPTURES(name)                  \
+	static void name(void **state)     \
+	{                                  \
+		if (!shared_is_there())    \
+			skip();            \
+		name##_on_captures(state); \
+	}
 
 /* "captures/NAME/FILE", all of it; NULL if it is not there. The caller's: free(). */
 static inline char *shared_text(const char *name)
