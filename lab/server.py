@@ -11,6 +11,7 @@ four, every third boot ends in an assertion of QEMU's.
 from dataclasses import dataclass, field
 
 MEMORY_MIB = 4096
+STALL_S = 10  # a processor that does nothing for so long has lost its timer: QEMU's failure
 PORTS = 8  # channels into it, each for one command at a time
 ROOT_PORT, UPSTREAM, DOWNSTREAM = "pcie-root-port", "x3130-upstream", "xio3130-downstream"
 BEHIND_IOMMU = {"ats": "on", "iommu_platform": "on", "disable-legacy": "on"}
@@ -200,7 +201,8 @@ def arguments(image, payload, initrd, extra=()):
                  "-numa", f"node,nodeid={node},cpus={node},memdev=node{node}"]
     args += ["-kernel", f"{image}/vmlinux", "-initrd", initrd, "-append",
              "console=ttyS0 quiet loglevel=5 panic=-1 intel_iommu=on random.trust_cpu=on "
-             "drm_kms_helper.fbdev_emulation=0",
+             "drm_kms_helper.fbdev_emulation=0 "
+             f"rcupdate.rcu_cpu_stall_timeout={STALL_S} sysctl.kernel.panic_on_rcu_stall=1",
              "-chardev", "file,id=console,path=console.log", "-serial", "chardev:console",
              "-qmp", "unix:qmp,server=on,wait=off"]
     args += _option("intel-iommu", **{"caching-mode": "on", "device-iotlb": "on",

@@ -3,6 +3,7 @@
 # commands into it carries them whole.
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -43,7 +44,10 @@ def below_the_complexes(bench):
                seen.driver or "-", str(seen.vfs),
                seen.parent or f"pci{seen.address[:7]}", seen.group]
               for seen in server.expected()]
-    equal(functions(bench), wanted, "functions")
+    found = functions(bench)
+    equal([row for row in found if row not in wanted], [row for row in wanted if row not in found],
+          "functions that are not as they should be")
+    equal([row[0] for row in found], [row[0] for row in wanted], "addresses")
 
 
 def capabilities(bench):
@@ -172,6 +176,7 @@ def none_left(bench):
     keeper.wait()
     Emulator(work).stop(5)
     assert not alive(pid), "QEMU is still there"
+    shutil.rmtree(work)
 
 
 bench = Bench()
