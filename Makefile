@@ -19,6 +19,8 @@ FUZZ_SECONDS ?= 60
 export CASEMATE_BUILD := $(abspath $(BUILD))
 # MUST_WORK=1, as CI has it: nothing may be skipped, and a compiler's warning is an error.
 guest := $(BUILD)/guest
+# The emulated server's userland is installed by root.
+LAB_IMAGE := $(if $(filter 0,$(shell id -u)),lab-image)
 
 all: guest
 
@@ -46,11 +48,13 @@ guest: programs
 image: deps
 	@tools/sample-image $(BUILD)/demo/image
 
-demo: guest image
+demo: guest image $(LAB_IMAGE)
 	@tools/demo $(BUILD)
+	@$(if $(LAB_IMAGE),tools/demo-lab $(BUILD),:)
 
 lab-image: deps
 	@lab/make-image $(BUILD)
+	@tools/lab-tools $(BUILD)
 
 lab: guest image lab-image
 	@lab/lab start -w $$$$ $(BUILD) && { lab/lab shell $(BUILD); lab/lab stop $(BUILD); }
@@ -58,10 +62,10 @@ lab: guest image lab-image
 lab-run: guest image lab-image
 	@lab/lab start -w $$$$ $(BUILD) && lab/lab run $(BUILD) -- sh -c '$(subst ','\'',$(CMD))'
 
-check: guest image
+check: guest image $(LAB_IMAGE)
 	@tools/check $(BUILD)
 
-soak: guest image
+soak: guest image $(LAB_IMAGE)
 	@tools/soak $(BUILD)
 
 fuzz: deps

@@ -8,6 +8,7 @@ import contextlib
 import ctypes
 import fcntl
 import os
+import re
 import select
 import shutil
 import signal
@@ -66,7 +67,7 @@ class Emulator:
     # -- what is put over the userland
 
     def make_payload(self, programs):
-        """What `make install` would have put on it, the sample image, lab's own part."""
+        """What `make install` would have put on it, the images, lab's own part."""
         tree, log = self.path("payload"), self.path("prepare.log")
         shutil.rmtree(tree, ignore_errors=True)
         os.makedirs(tree)
@@ -76,9 +77,9 @@ class Emulator:
             for name in names:
                 if programs and os.path.exists(os.path.join(programs, name)):
                     shutil.copy(os.path.join(programs, name), os.path.join(folder, name))
-        if os.path.isdir(os.path.join(self.build, "demo", "image")):
-            shutil.copytree(os.path.join(self.build, "demo", "image"),
-                            os.path.join(tree, "srv", "image"))
+        for source, name in (("demo/image", "image"), ("lab/tools-image", "tools")):
+            if os.path.isdir(os.path.join(self.build, source)):
+                shutil.copytree(os.path.join(self.build, source), os.path.join(tree, "srv", name))
         self.add_guest(tree)
         call(["mkfs.erofs", "--quiet", "--all-root", self.path("payload.img"), tree], log)
         shutil.rmtree(tree)
@@ -164,13 +165,25 @@ class Emulator:
         self.qemu.kill()
         self.qemu.wait()
 
+    def said(self, pattern):
+        """The first line of the server's kernel that has it, or an empty one."""
+        try:
+            with open(self.path("console.log"), encoding="utf-8", errors="replace") as file:
+                return next((line.strip() for line in file if re.search(pattern, line)), "")
+        except FileNotFoundError:
+            return ""
+
+    def stalled(self):
+        """An emulated processor whose timer never fires again: QEMU's failure, not the kernel's."""
+        return self.said("INFO: rcu_preempt .*stall")
+
     def ended(self):
-        """Why. A signal is an assertion of QEMU's; anything else, the server did itself."""
+        """Why. A signal is an assertion of QEMU's; most else, the server did itself."""
         if self.qemu.returncode < 0:
             return Infrastructure(f"QEMU: {last_line(self.path('qemu.log'))}")
-        with open(self.path("console.log"), encoding="utf-8", errors="replace") as file:
-            panics = [line.strip() for line in file if "Kernel panic" in line]
-        return LabError(panics[0] if panics else f"QEMU: {last_line(self.path('qemu.log'))}")
+        if self.stalled():
+            return Infrastructure(self.stalled())
+        return LabError(self.said("Kernel panic") or f"QEMU: {last_line(self.path('qemu.log'))}")
 
     def heard(self):
         return sum(os.path.getsize(self.path(name)) for name in ("console.log", "qemu.log")
@@ -184,6 +197,8 @@ class Emulator:
             nonlocal heard, since
             if self.qemu.poll() is not None:
                 raise self.ended()
+            if self.stalled():
+                raise Infrastructure(self.stalled())
             if self.heard() != heard:
                 heard, since = self.heard(), time.monotonic()
             if time.monotonic() - since > SILENCE_S:

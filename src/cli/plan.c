@@ -64,31 +64,33 @@ static json_t *launch(const struct planning *planning, const struct config *conf
 	return json_pack("{s:o}", "argv", array);
 }
 
-static int print_json(const struct planning *planning, const struct config *config, struct err *err)
+static int print_json(const struct planning *planning, const struct config *config, bool has_guest,
+		      struct err *err)
 {
 	json_t *json;
 	int r;
 
 	r = emit_plan_json(planning->machine, &planning->plan, &json);
 	if (r == 0 && planning->plan.reasons.count == 0)
-		r = json_object_set_new(json, "launch", launch(planning, config)) < 0 ? -ENOMEM : 0;
+		r = json_object_set_new(json, "launch",
+					has_guest ? launch(planning, config) : json_null());
 	if (r == 0) {
 		(void)json_dumpf(json, stdout, JSON_INDENT(2));
 		(void)putchar('\n');
 		json_decref(json);
 	}
-	return r < 0 ? err_num(err, r, "write the plan") : 0;
+	return r < 0 ? err_num(err, -ENOMEM, "write the plan") : 0;
 }
 
 static int print(const struct planning *planning, const struct config *config, enum format format,
-		 struct err *err)
+		 bool has_guest, struct err *err)
 {
 	const bool is_feasible = planning->plan.reasons.count == 0;
 	CLEANUP(buf_done) struct buf text = { 0 };
 	int r;
 
 	if (format == FORMAT_JSON)
-		return print_json(planning, config, err);
+		return print_json(planning, config, has_guest, err);
 	if (format == FORMAT_QEMU && is_feasible)
 		return print_argv(planning, config, err);
 	r = format == FORMAT_MATRIX ? emit_plan_matrix(planning->machine, &planning->plan, &text)
@@ -100,7 +102,7 @@ static int print(const struct planning *planning, const struct config *config, e
 		       : err_coded(err, ERR_HOST, -EIO, "write to standard output");
 }
 
-/* TCG where nothing else is said: what KVM does here is no part of a plan about devices. */
+/* KVM where nothing else is said: whether it works here is no part of a plan about devices. */
 static int choose_accel(const struct options *options, const struct config *config,
 			enum layout_accel *ret, struct err *err)
 {
@@ -142,12 +144,15 @@ static int plan(const struct options *options, struct err *err)
 	if (r >= 0)
 		r = planning_open_guest(&config, &guest_fd, &manifest,
 					format == FORMAT_QEMU ? err : NULL);
-	if (r < 0 && format != FORMAT_QEMU && !(err && err->num))
+	if (r < 0 && format != FORMAT_QEMU && err->num == 0)
 		r = 0;
 	if (r >= 0)
 		r = planning_make(&request, &arena, &planning, err);
+	if (r >= 0 && guest_fd < 0)
+		plan_reasons_add(&planning->plan.unknown, ERR_UNKNOWN,
+				 "the guest, and so how it is launched: `make` builds one");
 	if (r >= 0)
-		r = print(planning, &config, format, err);
+		r = print(planning, &config, format, guest_fd >= 0, err);
 	if (r < 0)
 		return r;
 	return planning->plan.reasons.count ? CLI_NO : CLI_OK;

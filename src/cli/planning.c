@@ -67,10 +67,9 @@ static int find_taken(const struct config *config, struct arena *arena, struct p
 {
 	CLEANUP(strv_done) struct strv names = { 0 };
 	cleanup_close int run_fd = -1;
-	cleanup_free char *path = NULL;
 	struct pci_address *taken;
 
-	if (lease_run_dir_open(config_text(config, CONFIG_RUN_DIR), &run_fd, &path, NULL) < 0 ||
+	if (lease_run_dir_look(config_text(config, CONFIG_RUN_DIR), &run_fd, NULL) < 0 ||
 	    file_list(run_fd, "devices", &names, NULL) < 0)
 		return 0;
 	taken = arena_array(arena, names.len + 1, sizeof(*taken));

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "plan/guest.h"
 #include "route/class.h"
 
@@ -227,14 +228,19 @@ int emit_plan_json(const struct machine *host, const struct plan *plan, json_t *
 	return 0;
 }
 
+/* Names may be of a capture, and so of anybody. */
 static int add_device(const struct emit_plan *emit, int index, const char *more, struct buf *ret)
 {
 	const struct machine_device *device = &emit->host->devices[index];
 	char text[PCI_ADDRESS_TEXT];
+	int r;
 
-	return buf_addf(ret, "  %s  %-11s %s%s%s\n", pci_address_format(device->address, text),
-			machine_kind_name(device->kind), more, device->name ? "  " : "",
-			device->name ? device->name : "");
+	r = buf_addf(ret, "  %s  %-11s %s%s", pci_address_format(device->address, text),
+		     machine_kind_name(device->kind), more, device->name ? "  " : "");
+	if (r == 0 && device->name)
+		r = text_quote(ret, (struct bytes){ (const uint8_t *)device->name,
+						    strlen(device->name) });
+	return r < 0 ? r : buf_addf(ret, "\n");
 }
 
 static int add_refusal(const struct plan *plan, struct buf *ret)

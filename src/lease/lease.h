@@ -58,7 +58,7 @@ enum {
 	LEASE_KILL_MS = 20000,	   /* for a killed one to let go of memory and devices */
 	LEASE_RECOVERY_MS = 60000, /* lease_open() waits so long for a recovery that runs */
 	LEASE_MAX_PROCESSES = 8,
-	LEASE_MAX_DEVICES = 128,
+	LEASE_MAX_DEVICES = 192,
 };
 
 struct lease_opts {

@@ -44,7 +44,9 @@ int lease_run_dir_find(const struct lease_run_dir_opts *opts, int *ret_fd, char 
 		path = NULL; /* asprintf() leaves it undefined */
 		return err_num(err, r, "open the run directory");
 	}
-	if (opts->configured[0])
+	if (opts->must_exist && access(path, F_OK) < 0)
+		return err_set(err, -ENOENT, "open the run directory: there is none");
+	if (opts->configured[0] && !opts->must_exist)
 		r = file_mkdir_p(AT_FDCWD, path, 0700, err);
 	if (r == 0)
 		r = file_open_private_dir(AT_FDCWD, path, opts->uid, ret_fd, err);
@@ -54,15 +56,29 @@ int lease_run_dir_find(const struct lease_run_dir_opts *opts, int *ret_fd, char 
 	return 0;
 }
 
-int lease_run_dir_open(const char *configured, int *ret_fd, char **ret_path, struct err *err)
+static struct lease_run_dir_opts opts_of(const char *configured)
 {
-	const struct lease_run_dir_opts opts = {
+	return (struct lease_run_dir_opts){
 		.configured = configured,
 		.user = getenv("XDG_RUNTIME_DIR"),
 		.system = "/run",
 		.tmp = "/tmp",
 		.uid = geteuid(),
 	};
+}
+
+int lease_run_dir_open(const char *configured, int *ret_fd, char **ret_path, struct err *err)
+{
+	const struct lease_run_dir_opts opts = opts_of(configured);
 
 	return lease_run_dir_find(&opts, ret_fd, ret_path, err);
+}
+
+int lease_run_dir_look(const char *configured, int *ret_fd, struct err *err)
+{
+	struct lease_run_dir_opts opts = opts_of(configured);
+	cleanup_free char *path = NULL;
+
+	opts.must_exist = true;
+	return lease_run_dir_find(&opts, ret_fd, &path, err);
 }

@@ -10,12 +10,16 @@
 #ifndef LEASE_RUNDIR_H
 #define LEASE_RUNDIR_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 #include "base/err.h"
 
 /* *ret_fd and *ret_path (from malloc()) are the caller's. configured may be "". ERR_HOST. */
 int lease_run_dir_open(const char *configured, int *ret_fd, char **ret_path, struct err *err);
+
+/* For who only looks: -ENOENT if there is none, and nothing is made. */
+int lease_run_dir_look(const char *configured, int *ret_fd, struct err *err);
 
 /* The same, with all that it depends on. */
 struct lease_run_dir_opts {
@@ -24,6 +28,7 @@ struct lease_run_dir_opts {
 	const char *system;	/* "/run" */
 	const char *tmp;	/* "/tmp" */
 	uid_t uid;
+	bool must_exist; /* -ENOENT, and nothing is made */
 };
 
 int lease_run_dir_find(const struct lease_run_dir_opts *opts, int *ret_fd, char **ret_path,

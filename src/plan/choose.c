@@ -14,7 +14,20 @@
 #include "route/class.h"
 #include "route/reach.h"
 
-enum { PLAN_COST_UNKNOWN = 100 };
+enum {
+	PLAN_COST_UNKNOWN = 100,
+	PLAN_STEPS_MAX = 1 << 24, /* pairs looked at for one choice, about */
+	CLASS_BRIDGE = 0x06,
+};
+
+enum plan_may { MAY_UNASKED, MAY, MAY_NOT };
+
+/* What a device is to the set that grows. */
+struct plan_far {
+	unsigned int cost; /* of its pairs with the set's */
+	bool is_out;	   /* farther than --near from one of them */
+	enum plan_may may; /* be given at all; not of the set, but of the machine */
+};
 
 struct plan_set {
 	int at[LAYOUT_PASSED_MAX];
@@ -28,6 +41,7 @@ struct plan_chooser {
 	const struct plan_wish *wish;
 	struct plan_reasons *reasons;
 	struct plan_reasons *unknown;
+	struct plan_far *far; /* of each device */
 };
 
 static const struct {
@@ -71,22 +85,36 @@ static bool has_word(const char *words, const char *word)
 	return false;
 }
 
+/* What no pod gets, and what no pod need hold: it does no DMA of its own. */
+static bool is_bridge(const struct machine_device *device)
+{
+	return device->bridge.present == PCI_YES || device->kind == MACHINE_ROOT_PORT ||
+	       device->kind == MACHINE_SWITCH_PORT || device->kind == MACHINE_BRIDGE ||
+	       (device->kind != MACHINE_NVSWITCH && device->class_code >> 16 == CLASS_BRIDGE);
+}
+
 /* Why a device is not to be had, or NULL. */
 static const char *refusal(const struct plan_chooser *chooser, int index, char *ret, size_t size)
 {
 	const struct machine_device *device = &chooser->machine->devices[index];
 
-	if (device->bridge.present == PCI_YES || device->kind == MACHINE_ROOT_PORT ||
-	    device->kind == MACHINE_SWITCH_PORT || device->kind == MACHINE_BRIDGE)
+	if (is_bridge(device))
 		return "it is a bridge";
 	for (size_t i = 0; i < chooser->wish->taken_count; i++)
 		if (pci_address_cmp(chooser->wish->taken[i], device->address) == 0)
-			return "another pod has it";
+			return "a pod has it";
 	if (device->driver && has_word(chooser->wish->keep_drivers, device->driver)) {
 		(void)snprintf(ret, size,
-			       "the host's driver '%s' has it, and keep_drivers says "
-			       "that the host keeps those",
+			       "the host's driver '%s' has it, and keep_drivers says that the "
+			       "host keeps those",
 			       device->driver);
+		return ret;
+	}
+	if (device->sriov.present == PCI_YES && device->sriov.num > 0) {
+		(void)snprintf(ret, size,
+			       "it has %d virtual functions, which would go with its "
+			       "driver",
+			       (int)device->sriov.num);
 		return ret;
 	}
 	return NULL;
@@ -107,82 +135,108 @@ static unsigned int pair_cost(const struct plan_chooser *chooser, int a, int b)
 	return class == ROUTE_UNKNOWN ? PLAN_COST_UNKNOWN : (unsigned int)class;
 }
 
-/* Of a device to a set; -1 if it is too far from one of its members. */
-static int distance(const struct plan_chooser *chooser, const struct plan_set *set, int device)
-{
-	const enum plan_near near = chooser->wish->near;
-	unsigned int sum = 0;
-
-	for (size_t i = 0; i < set->count; i++) {
-		unsigned int cost = pair_cost(chooser, set->at[i], device);
-
-		if (near != PLAN_NEAR_ANY && cost > (unsigned int)nears[near].most)
-			return -1;
-		sum += cost;
-	}
-	return (int)sum;
-}
-
-static bool is_candidate(const struct plan_chooser *chooser, enum machine_kind kind, int index)
+static bool is_of_kind(const struct plan_chooser *chooser, enum machine_kind kind, size_t index)
 {
 	const struct machine_device *device = &chooser->machine->devices[index];
-	char text[PLAN_REASON_MAX];
 
-	if (device->kind != kind || (device->is_virtfn == PCI_YES) != chooser->wish->vf)
-		return false;
-	/* Its VFs would go with its driver. */
-	if (device->sriov.present == PCI_YES && device->sriov.num > 0)
-		return false;
-	if (device->group == MACHINE_NONE && chooser->machine->groups_known == PCI_YES)
-		return false;
-	return !refusal(chooser, index, text, sizeof(text));
+	return device->kind == kind && (device->is_virtfn == PCI_YES) == chooser->wish->vf;
 }
 
-/* The candidate closest to the set, the lowest address of equals; MACHINE_NONE. */
-static int nearest(const struct plan_chooser *chooser, const struct plan_set *set,
-		   enum machine_kind kind, unsigned int *ret_cost)
+/* A unknown distance is near enough on paper: it is told with what is unknown. */
+static bool is_near(const struct plan_chooser *chooser, unsigned int cost)
 {
-	int best = MACHINE_NONE, least = 0;
+	return chooser->wish->near == PLAN_NEAR_ANY || cost == PLAN_COST_UNKNOWN ||
+	       cost <= (unsigned int)nears[chooser->wish->near].most;
+}
 
+/* Takes a device into the set; what is left learns how far it is from it. */
+static void set_add(const struct plan_chooser *chooser, struct plan_set *set, int device)
+{
+	set->cost += chooser->far[device].cost;
+	set->at[set->count++] = device;
 	for (size_t i = 0; i < chooser->machine->device_count; i++) {
-		int cost;
+		struct plan_far *far = &chooser->far[i];
+		unsigned int cost;
 
-		if (set_has(set, (int)i) || !is_candidate(chooser, kind, (int)i))
+		if (far->may == MAY_NOT)
 			continue;
-		cost = distance(chooser, set, (int)i);
-		if (cost >= 0 && (best == MACHINE_NONE || cost < least)) {
-			best = (int)i;
-			least = cost;
-		}
+		cost = pair_cost(chooser, device, (int)i);
+		far->cost += cost;
+		far->is_out |= !is_near(chooser, cost);
 	}
-	*ret_cost = (unsigned int)least;
-	return best;
+}
+
+static int complete(const struct plan_chooser *chooser, const struct plan_set *set,
+		    struct plan_choice *choice);
+
+/* Whether a device could be given at all, with what it brings along; asked once of each. */
+static bool may_be_given(const struct plan_chooser *chooser, int index)
+{
+	const struct machine_device *device = &chooser->machine->devices[index];
+	struct plan_far *far = &chooser->far[index];
+	struct plan_reasons reasons = { 0 }, unknown = { 0 };
+	struct plan_chooser quiet = *chooser;
+	struct plan_set alone = { .at = { index }, .count = 1 };
+	struct plan_choice choice;
+	char text[PLAN_REASON_MAX];
+
+	if (far->may != MAY_UNASKED)
+		return far->may == MAY;
+	quiet.reasons = &reasons;
+	quiet.unknown = &unknown;
+	far->may = MAY_NOT;
+	if ((device->group == MACHINE_NONE && chooser->machine->groups_known == PCI_YES) ||
+	    refusal(chooser, index, text, sizeof(text)))
+		return false;
+	if (complete(&quiet, &alone, &choice) == 0 && reasons.count == 0)
+		far->may = MAY;
+	return far->may == MAY;
+}
+
+/* The one closest to the set, the lowest address of equals; MACHINE_NONE. */
+static int nearest(const struct plan_chooser *chooser, const struct plan_set *set,
+		   enum machine_kind kind)
+{
+	for (;;) {
+		int best = MACHINE_NONE;
+
+		for (size_t i = 0; i < chooser->machine->device_count; i++) {
+			const struct plan_far *far = &chooser->far[i];
+
+			if (far->may == MAY_NOT || far->is_out || !is_of_kind(chooser, kind, i) ||
+			    (best != MACHINE_NONE && far->cost >= chooser->far[best].cost) ||
+			    set_has(set, (int)i))
+				continue;
+			best = (int)i;
+		}
+		if (best == MACHINE_NONE || may_be_given(chooser, best))
+			return best;
+	}
 }
 
 /* Adds until the set has count more of a kind; false if there are too few. */
 static bool grow(const struct plan_chooser *chooser, struct plan_set *set, enum machine_kind kind,
 		 uint32_t count)
 {
-	unsigned int cost;
-
 	while (count-- > 0) {
-		int device = set->count < LAYOUT_PASSED_MAX ? nearest(chooser, set, kind, &cost)
-							    : MACHINE_NONE;
+		int device = nearest(chooser, set, kind);
 
 		if (device == MACHINE_NONE)
 			return false;
-		set->at[set->count++] = device;
-		set->cost += cost;
+		set_add(chooser, set, device);
 	}
 	return true;
 }
 
-static bool grow_all(const struct plan_chooser *chooser, struct plan_set *set, size_t gpus,
-		     size_t nics, size_t nvme)
+/* A set with the named ones, as all begin; nothing is far from nothing. */
+static void set_begin(const struct plan_chooser *chooser, const struct plan_set *named,
+		      struct plan_set *ret)
 {
-	return grow(chooser, set, MACHINE_GPU, (uint32_t)gpus) &&
-	       grow(chooser, set, MACHINE_NIC, (uint32_t)nics) &&
-	       grow(chooser, set, MACHINE_NVME, (uint32_t)nvme);
+	for (size_t i = 0; i < chooser->machine->device_count; i++)
+		chooser->far[i] = (struct plan_far){ .may = chooser->far[i].may };
+	*ret = (struct plan_set){ 0 };
+	for (size_t i = 0; i < named->count; i++)
+		set_add(chooser, ret, named->at[i]);
 }
 
 static bool is_slot(const struct machine_device *a, const struct machine_device *b)
@@ -208,6 +262,7 @@ static const char *address(const struct plan_chooser *chooser, int device, char 
 	return pci_address_format(chooser->machine->devices[device].address, ret);
 }
 
+/* why has the device's address in it. */
 static void hold(const struct plan_chooser *chooser, struct plan_choice *choice, int device,
 		 const char *why)
 {
@@ -217,8 +272,8 @@ static void hold(const struct plan_chooser *chooser, struct plan_choice *choice,
 	if (choice_has(choice, device))
 		return;
 	if (no) {
-		plan_reasons_add(chooser->reasons, ERR_DEVICE_HELD, "%s %s: %s",
-				 address(chooser, device, text), why, no);
+		plan_reasons_add(chooser->reasons, ERR_DEVICE_HELD, "%s; %s: %s", why,
+				 address(chooser, device, text), no);
 	} else if (choice->held_count == PLAN_HELD_MAX) {
 		plan_reasons_add(chooser->reasons, ERR_DEVICE_HELD,
 				 "more than %d devices would have to be held", PLAN_HELD_MAX);
@@ -247,7 +302,8 @@ static void add_group(const struct plan_chooser *chooser, struct plan_choice *ch
 {
 	const struct machine *machine = chooser->machine;
 	const struct machine_device *device = &machine->devices[chosen];
-	char text[PCI_ADDRESS_TEXT], because[PLAN_REASON_MAX], why[PLAN_REASON_MAX];
+	char text[PCI_ADDRESS_TEXT], theirs[PCI_ADDRESS_TEXT];
+	char because[PLAN_REASON_MAX], why[PLAN_REASON_MAX];
 	const struct machine_set *members;
 
 	if (device->group == MACHINE_NONE)
@@ -255,19 +311,21 @@ static void add_group(const struct plan_chooser *chooser, struct plan_choice *ch
 	members = &machine->groups[device->group].members;
 	for (size_t i = 0; i < members->count; i++) {
 		const struct machine_device *other = &machine->devices[members->at[i]];
-		const bool is_bridge =
-			other->bridge.present == PCI_YES || other->kind == MACHINE_ROOT_PORT ||
-			other->kind == MACHINE_SWITCH_PORT || other->kind == MACHINE_BRIDGE;
+		const char *no = refusal(chooser, members->at[i], because, sizeof(because));
 
-		if (is_bridge || choice_has(choice, members->at[i]))
+		if (is_bridge(other) || choice_has(choice, members->at[i]))
 			continue;
-		(void)snprintf(why, sizeof(why), "is in IOMMU group %d with %s",
-			       machine->groups[device->group].id, address(chooser, chosen, text));
-		if (is_slot(device, other) &&
-		    !refusal(chooser, members->at[i], because, sizeof(because)))
+		if (!no && is_slot(device, other)) {
 			give(chooser, choice, members->at[i], PLAN_COMPANION);
-		else
-			hold(chooser, choice, members->at[i], why);
+			continue;
+		}
+		/* one without a driver does no DMA, and no driver gets it while the group is ours */
+		if (other->driver_known == PCI_YES && !other->driver)
+			continue;
+		(void)snprintf(why, sizeof(why), "%s is in IOMMU group %d with %s",
+			       address(chooser, members->at[i], theirs),
+			       machine->groups[device->group].id, address(chooser, chosen, text));
+		hold(chooser, choice, members->at[i], why);
 	}
 }
 
@@ -352,33 +410,22 @@ static size_t burden(const struct plan_chooser *chooser, const struct plan_set *
 	return reasons.count ? PLAN_HELD_MAX + reasons.count : choice.held_count;
 }
 
-/* The number of those of a kind, and of those that could be given. */
-static void say_too_few(const struct plan_chooser *chooser, enum machine_kind kind,
-			const char *name, uint32_t asked)
+/* The number of those of a kind, and of those that could be given besides the named ones. */
+static void say_too_few(const struct plan_chooser *chooser, const struct plan_set *named,
+			enum machine_kind kind, const char *name, uint32_t asked)
 {
-	const struct plan_wish *wish = chooser->wish;
 	size_t all = 0, free = 0;
 
-	for (size_t i = 0; i < chooser->machine->device_count; i++) {
-		const struct machine_device *device = &chooser->machine->devices[i];
-
-		if (device->kind == kind && (device->is_virtfn == PCI_YES) == wish->vf)
-			all++;
-		if (is_candidate(chooser, kind, (int)i))
-			free++;
+	for (size_t i = 0; asked && i < chooser->machine->device_count; i++) {
+		if (!is_of_kind(chooser, kind, i))
+			continue;
+		all++;
+		free += !set_has(named, (int)i) && may_be_given(chooser, (int)i);
 	}
-	for (size_t i = 0; i < wish->named_count; i++) {
-		int named = machine_find(chooser->machine, wish->named[i]);
-
-		if (named >= 0 && is_candidate(chooser, kind, named))
-			free--;
-	}
-	if (asked == 0)
-		return;
 	if (asked > free)
 		plan_reasons_add(chooser->reasons, ERR_DEVICE_COUNT,
 				 "%u %s%s asked for: this machine has %zu, and %zu can be given",
-				 asked, name, wish->vf ? " VFs" : "s", all, free);
+				 asked, name, chooser->wish->vf ? " VFs" : "s", all, free);
 }
 
 static bool is_better(const struct plan_set *a, const struct plan_set *b)
@@ -393,28 +440,49 @@ static bool is_better(const struct plan_set *a, const struct plan_set *b)
 	return a->held < b->held;
 }
 
-/* The best set that grows from the named ones, and from each first device where none is named. */
+/*
+ * Those that are worth a try as the first: of the VFs of one PF, which are all at one place, one;
+ * and not more than there is time for.
+ */
+static bool is_start(const struct plan_chooser *chooser, const struct plan_set *named,
+		     enum machine_kind kind, size_t index, int *last_place)
+{
+	const int place = route_place(chooser->machine, (int)index);
+
+	if (!is_of_kind(chooser, kind, index) || set_has(named, (int)index) ||
+	    (chooser->wish->vf && place == *last_place) || !may_be_given(chooser, (int)index))
+		return false;
+	*last_place = place;
+	return true;
+}
+
+/* The best set that grows from the named ones, and from each first device besides. */
 static bool choose(const struct plan_chooser *chooser, const struct plan_set *named,
 		   struct plan_set *ret)
 {
 	const struct plan_wish *wish = chooser->wish;
+	const size_t devices = chooser->machine->device_count;
+	const size_t count = named->count + wish->gpus + wish->nics + wish->nvme;
 	const enum machine_kind first = wish->gpus   ? MACHINE_GPU
 					: wish->nics ? MACHINE_NIC
 						     : MACHINE_NVME;
 	struct plan_set best = { 0 }, set;
+	size_t left = PLAN_STEPS_MAX / (count * devices) + 1;
+	int last_place = MACHINE_NONE;
 
-	for (size_t i = 0; i < chooser->machine->device_count; i++) {
-		if (set_has(named, (int)i) || !is_candidate(chooser, first, (int)i))
+	for (size_t i = 0; i < devices && left > 0; i++) {
+		if (!is_start(chooser, named, first, i, &last_place))
 			continue;
-		set = *named;
-		set.cost = 0;
-		if (distance(chooser, &set, (int)i) < 0 || set.count == LAYOUT_PASSED_MAX)
+		left--;
+		set_begin(chooser, named, &set);
+		if (chooser->far[i].is_out)
 			continue;
-		set.cost = (unsigned int)distance(chooser, &set, (int)i);
-		set.at[set.count++] = (int)i;
-		if (!grow_all(chooser, &set, wish->gpus - (first == MACHINE_GPU),
-			      wish->nics - (first == MACHINE_NIC),
-			      wish->nvme - (first == MACHINE_NVME)))
+		set_add(chooser, &set, (int)i);
+		if (!grow(chooser, &set, MACHINE_GPU, wish->gpus - (first == MACHINE_GPU)) ||
+		    !grow(chooser, &set, MACHINE_NIC, wish->nics - (first == MACHINE_NIC)) ||
+		    !grow(chooser, &set, MACHINE_NVME, wish->nvme - (first == MACHINE_NVME)))
+			continue;
+		if (best.count && best.held <= PLAN_HELD_MAX && set.cost > best.cost)
 			continue;
 		set.held = burden(chooser, &set);
 		if (is_better(&set, &best))
@@ -475,42 +543,72 @@ static void check_given(const struct plan_chooser *chooser, const struct plan_ch
 	}
 }
 
-static bool sets_limit(const struct plan_chooser *chooser, const struct plan_set *set)
+/* Whether the named ones keep the limit; what is unknown of all pairs is told. */
+static bool keeps_limit(const struct plan_chooser *chooser, const struct plan_set *set)
 {
-	for (size_t i = 0; i < set->count; i++)
-		for (size_t j = 0; j < i; j++)
-			if (pair_cost(chooser, set->at[i], set->at[j]) >
-			    (unsigned int)nears[chooser->wish->near].most)
-				return false;
-	return true;
+	char a[PCI_ADDRESS_TEXT], b[PCI_ADDRESS_TEXT];
+	bool is_kept = true;
+
+	for (size_t i = 0; i < set->count; i++) {
+		for (size_t j = 0; j < i; j++) {
+			const unsigned int cost = pair_cost(chooser, set->at[i], set->at[j]);
+
+			is_kept &= is_near(chooser, cost);
+			if (cost == PLAN_COST_UNKNOWN && chooser->wish->near != PLAN_NEAR_ANY)
+				plan_reasons_add(chooser->unknown, ERR_UNKNOWN,
+						 "how far %s is from %s",
+						 address(chooser, set->at[j], a),
+						 address(chooser, set->at[i], b));
+		}
+	}
+	return is_kept;
+}
+
+static int make(const struct plan_chooser *chooser, struct plan_choice *ret)
+{
+	const struct plan_wish *wish = chooser->wish;
+	const uint64_t count = (uint64_t)wish->gpus + wish->nics + wish->nvme;
+	struct plan_set named = { 0 }, set;
+	int r;
+
+	if (wish->named_count + count > LAYOUT_PASSED_MAX) {
+		plan_reasons_add(chooser->reasons, ERR_DEVICE_COUNT,
+				 "%llu devices asked for: a pod has %d at most",
+				 (unsigned long long)(wish->named_count + count),
+				 LAYOUT_PASSED_MAX);
+		return 0;
+	}
+	add_named(chooser, &named);
+	say_too_few(chooser, &named, MACHINE_GPU, "GPU", wish->gpus);
+	say_too_few(chooser, &named, MACHINE_NIC, "NIC", wish->nics);
+	say_too_few(chooser, &named, MACHINE_NVME, "NVMe disk", wish->nvme);
+	if (chooser->reasons->count)
+		return 0;
+	set = named;
+	if ((count && !choose(chooser, &named, &set)) || !keeps_limit(chooser, &set)) {
+		plan_reasons_add(chooser->reasons, ERR_DEVICE_COUNT,
+				 "%zu devices within one %s (--near): no such set is free",
+				 named.count + (size_t)count, plan_near_name(wish->near));
+		return 0;
+	}
+	r = complete(chooser, &set, ret);
+	if (r == 0)
+		check_given(chooser, ret);
+	return r;
 }
 
 int plan_choose(const struct machine *machine, const struct plan_wish *wish,
 		struct plan_choice *ret, struct plan_reasons *reasons, struct plan_reasons *unknown)
 {
-	const struct plan_chooser chooser = { machine, wish, reasons, unknown };
-	const bool counts = wish->gpus || wish->nics || wish->nvme;
-	struct plan_set named = { 0 }, set;
-	int r;
+	CLEANUP(arena_done) struct arena arena = { 0 };
+	const struct plan_chooser chooser = {
+		.machine = machine,
+		.wish = wish,
+		.reasons = reasons,
+		.unknown = unknown,
+		.far = arena_array(&arena, machine->device_count + 1, sizeof(*chooser.far)),
+	};
 
 	*ret = (struct plan_choice){ 0 };
-	add_named(&chooser, &named);
-	say_too_few(&chooser, MACHINE_GPU, "GPU", wish->gpus);
-	say_too_few(&chooser, MACHINE_NIC, "NIC", wish->nics);
-	say_too_few(&chooser, MACHINE_NVME, "NVMe disk", wish->nvme);
-	if (reasons->count)
-		return 0;
-	set = named;
-	if ((counts && !choose(&chooser, &named, &set)) ||
-	    (wish->near != PLAN_NEAR_ANY && !sets_limit(&chooser, &set))) {
-		plan_reasons_add(reasons, ERR_DEVICE_COUNT,
-				 "%zu devices within one %s (--near): no such set is free",
-				 named.count + wish->gpus + wish->nics + wish->nvme,
-				 plan_near_name(wish->near));
-		return 0;
-	}
-	r = complete(&chooser, &set, ret);
-	if (r == 0)
-		check_given(&chooser, ret);
-	return r;
+	return chooser.far ? make(&chooser, ret) : -ENOMEM;
 }

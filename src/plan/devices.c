@@ -23,27 +23,41 @@ static int host_node(const struct machine *machine, const struct plan_choice *ch
 	return PCI_UNKNOWN;
 }
 
+/* Bytes; below 0: unknown. */
+static int64_t memory_of(const struct machine *machine, int node)
+{
+	const int index = machine_find_node(machine, node);
+
+	return index == MACHINE_NONE ? PCI_UNKNOWN : machine->nodes[index].memory_bytes;
+}
+
 /* The guest's node of a host's, made if need be; in the order of the root complexes. */
-static int find_node(struct layout *layout, int host)
+static int find_node(const struct machine *machine, struct layout *layout, int host,
+		     struct plan_reasons *reasons)
 {
 	size_t i = 0;
 
-	if (host < 0)
+	if (host < 0 || memory_of(machine, host) == 0)
 		return LAYOUT_NONE;
 	while (i < layout->node_count && layout->nodes[i].host != host)
 		i++;
-	if (i == LAYOUT_NODES_MAX)
+	if (i == LAYOUT_NODES_MAX) {
+		plan_reasons_add(reasons, ERR_DEVICE_COUNT, "devices of more than %d NUMA nodes",
+				 LAYOUT_NODES_MAX);
 		return LAYOUT_NONE;
+	}
 	if (i == layout->node_count)
 		layout->nodes[layout->node_count++].host = host;
 	return (int)i;
 }
 
 /* Memory and vCPUs in equal parts, the first nodes get what is left over. */
-static void share(struct layout *layout)
+static void share(const struct machine *machine, struct layout *layout,
+		  struct plan_reasons *reasons)
 {
 	const uint32_t count = (uint32_t)layout->node_count;
 	uint32_t first = 0;
+	int64_t have;
 
 	for (uint32_t i = 0; i < count; i++) {
 		struct layout_node *node = &layout->nodes[i];
@@ -52,17 +66,24 @@ static void share(struct layout *layout)
 		node->cpu_first = first;
 		node->cpu_count = layout->vcpus / count + (i < layout->vcpus % count);
 		first += node->cpu_count;
+		have = memory_of(machine, node->host);
+		if (have >= 0 && (uint64_t)have >> 20 < node->memory_mib)
+			plan_reasons_add(reasons, ERR_DEVICE_SPACE,
+					 "%u MiB of the guest's memory are of the host's node %d, "
+					 "which has %lld",
+					 node->memory_mib, node->host, (long long)have >> 20);
 	}
 }
 
 void plan_nodes(const struct machine *machine, const struct plan_choice *choice,
-		struct layout *layout)
+		struct layout *layout, struct plan_reasons *reasons)
 {
 	for (size_t i = 0; i < layout->bridge_count; i++)
 		if (layout->bridges[i].kind == LAYOUT_PXB)
 			layout->bridges[i].node = (int16_t)find_node(
-				layout, host_node(machine, choice, layout, (int)i));
-	share(layout);
+				machine, layout, host_node(machine, choice, layout, (int)i),
+				reasons);
+	share(machine, layout, reasons);
 }
 
 int plan_devices(const struct machine *machine, const struct plan_wish *wish, struct plan *plan)
@@ -76,7 +97,7 @@ int plan_devices(const struct machine *machine, const struct plan_wish *wish, st
 	if (plan->reasons.count)
 		return 0;
 	plan_peers(machine, &plan->choice, !wish->no_peers, &plan->layout);
-	plan_nodes(machine, &plan->choice, &plan->layout);
+	plan_nodes(machine, &plan->choice, &plan->layout, &plan->reasons);
 	plan_space(machine, &plan->choice, &plan->layout, &plan->space, &plan->reasons,
 		   &plan->unknown);
 	return 0;

@@ -33,9 +33,9 @@ int plan_devices(const struct machine *machine, const struct plan_wish *wish, st
 
 /*
  * The guest's NUMA nodes: one for each of the host's that a PXB of the layout stands for, with
- * equal parts of memory and vCPUs.
+ * equal parts of memory and vCPUs. A node without memory is none; one with too little is a reason.
  */
 void plan_nodes(const struct machine *machine, const struct plan_choice *choice,
-		struct layout *layout);
+		struct layout *layout, struct plan_reasons *reasons);
 
 #endif

@@ -11,7 +11,7 @@
 
 enum {
 	PLAN_REASONS_MAX = 32, /* more say no more than so many do */
-	PLAN_REASON_MAX = 256, /* bytes of one, its NUL included */
+	PLAN_REASON_MAX = 400, /* bytes of one, its NUL included */
 };
 
 struct plan_reason {

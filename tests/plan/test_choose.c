@@ -222,7 +222,7 @@ static void what_another_pod_has_is_not_chosen_and_not_given_by_name(void **stat
 	f->wish.named = taken;
 	f->wish.named_count = 1;
 	choose(f);
-	refused(f, ERR_DEVICE_HELD, "another pod has it");
+	refused(f, ERR_DEVICE_HELD, "a pod has it");
 }
 
 static void what_is_not_there_is_refused_by_name(void **state)

@@ -82,6 +82,7 @@ static void plan(struct fixture *f, enum machine_kind most, enum layout_mode mod
 	memset(&f->unknown, 0, sizeof(f->unknown));
 	f->machine->limits.phys_bits = bits;
 	f->layout.memory_mib = 4096;
+	f->layout.accel = LAYOUT_KVM;
 	for (size_t i = 0; i < f->machine->device_count; i++)
 		if (f->machine->devices[i].kind == MACHINE_GPU ||
 		    (most == MACHINE_NIC && f->machine->devices[i].kind == MACHINE_NIC))
@@ -120,7 +121,7 @@ static void eight_of_512_gib_need_43_bits_flat(void **state)
 	plan(f, MACHINE_GPU, LAYOUT_FLATTEN, 42);
 	assert_int_equal(f->reasons.count, 1);
 	assert_int_equal(f->reasons.at[0].code, ERR_DEVICE_SPACE);
-	assert_non_null(strstr(f->reasons.at[0].text, "4104 GiB"));
+	assert_non_null(strstr(f->reasons.at[0].text, "4608 GiB"));
 	assert_non_null(strstr(f->reasons.at[0].text, "42 bits are 4096 GiB"));
 }
 
@@ -160,6 +161,53 @@ static void bars_below_4_gib_have_their_own_limit(void **state)
 	assert_true(f->space.high == 0);
 }
 
+static void tcg_has_40_bits_whatever_the_host_has(void **state)
+{
+	struct fixture *f = *state;
+
+	plan(f, MACHINE_GPU, LAYOUT_FLATTEN, 46);
+	memset(&f->reasons, 0, sizeof(f->reasons));
+	f->layout.accel = LAYOUT_TCG;
+	plan_space(f->machine, &f->choice, &f->layout, &f->space, &f->reasons, &f->unknown);
+	assert_int_equal(f->reasons.count, 1);
+	assert_non_null(strstr(f->reasons.at[0].text, "40 bits are 1024 GiB"));
+}
+
+static void a_prefetchable_bar_of_32_bits_takes_its_bridge_below_4_gib(void **state)
+{
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < f->machine->device_count; i++)
+		if (f->machine->devices[i].kind == MACHINE_NIC)
+			f->machine->devices[i].bars[0].bits = 32;
+	plan(f, MACHINE_NIC, LAYOUT_FLATTEN, 46);
+	assert_int_equal(f->reasons.count, 0);
+	plan(f, MACHINE_NIC, LAYOUT_REPLICATE, 46);
+	assert_int_equal(f->reasons.count, 1);
+	assert_non_null(strstr(f->reasons.at[0].text, "below 4 GiB"));
+}
+
+static void io_windows_are_eight(void **state)
+{
+	struct fixture *f = *state;
+	size_t count = 0;
+
+	for (size_t i = 0; i < f->machine->device_count; i++)
+		if (f->machine->devices[i].kind == MACHINE_GPU)
+			f->machine->devices[i].bars[1] =
+				(struct pci_bar){ .index = 1, .is_io = PCI_YES, .size = 128 };
+	plan(f, MACHINE_GPU, LAYOUT_FLATTEN, 46);
+	assert_int_equal(f->reasons.count, 0);
+	assert_int_equal(f->space.io, 8 << 12);
+	for (size_t i = 0; i < f->machine->device_count && count == 0; i++)
+		if (f->machine->devices[i].kind == MACHINE_NIC && ++count)
+			f->machine->devices[i].bars[1] =
+				(struct pci_bar){ .index = 1, .is_io = PCI_YES, .size = 32 };
+	plan(f, MACHINE_NIC, LAYOUT_FLATTEN, 46);
+	assert_int_equal(f->reasons.count, 1);
+	assert_non_null(strstr(f->reasons.at[0].text, "36864 bytes"));
+}
+
 static void sizes_that_overflow_are_refused(void **state)
 {
 	struct fixture *f = *state;
@@ -180,6 +228,9 @@ int main(void)
 		TEST(a_small_bar_beside_a_large_one_doubles_a_switchs_window),
 		TEST(unknown_bits_are_said_and_refuse_nothing),
 		TEST(bars_below_4_gib_have_their_own_limit),
+		TEST(tcg_has_40_bits_whatever_the_host_has),
+		TEST(a_prefetchable_bar_of_32_bits_takes_its_bridge_below_4_gib),
+		TEST(io_windows_are_eight),
 		TEST(sizes_that_overflow_are_refused),
 	};
 

@@ -105,12 +105,14 @@ static size_t wrong_pairs(const struct machine *machine, const struct plan_choic
 static void plan(const struct machine *machine, const struct plan_choice *choice,
 		 enum layout_mode mode, struct plan *ret)
 {
+	struct plan_reasons reasons = { 0 }; /* of nodes: not this test's */
+
 	memset(ret, 0, sizeof(*ret));
 	ret->layout.memory_mib = 1024;
 	ret->layout.vcpus = 2;
 	ret->choice = *choice;
 	plan_tree(machine, choice, mode, &ret->layout, &ret->reasons);
-	plan_nodes(machine, choice, &ret->layout);
+	plan_nodes(machine, choice, &ret->layout, &reasons);
 }
 
 static void addresses_are_unique(const struct layout *layout)
