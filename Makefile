@@ -6,6 +6,7 @@
 #	make lab	a shell in the emulated GPU server
 #	make lab-run	CMD='...': one command in it
 #	make check	all tests of a sitting; ends with one line of totals
+#	make check-lab	those in the emulated server
 #	make soak	the full counts: hours; goes on where it was stopped
 #	make fuzz	every fuzz target for FUZZ_SECONDS (60)
 #	make lint	layout, clang-tidy, shellcheck
@@ -62,8 +63,11 @@ lab: guest image lab-image
 lab-run: guest image lab-image
 	@lab/lab start -w $$$$ $(BUILD) && lab/lab run $(BUILD) -- sh -c '$(subst ','\'',$(CMD))'
 
-check: guest image $(LAB_IMAGE)
+check: guest image
 	@tools/check $(BUILD)
+
+check-lab: guest image lab-image
+	@tools/check -s lab $(BUILD)
 
 soak: guest image $(LAB_IMAGE)
 	@tools/soak $(BUILD)
@@ -91,4 +95,4 @@ install:
 clean:
 	@rm -rf $(BUILD)
 
-.PHONY: all deps programs guest image demo lab lab-image lab-run check soak fuzz lint format bench install clean
+.PHONY: all deps programs guest image demo lab lab-image lab-run check check-lab soak fuzz lint format bench install clean

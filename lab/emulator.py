@@ -185,6 +185,16 @@ class Emulator:
             return Infrastructure(self.stalled())
         return LabError(self.said("Kernel panic") or f"QEMU: {last_line(self.path('qemu.log'))}")
 
+    def cause(self, error):
+        """What is behind a failure: QEMU's end, if it has come to that."""
+        if isinstance(error, Infrastructure):
+            return error
+        try:
+            self.qemu.wait(1)
+        except subprocess.TimeoutExpired:
+            return error
+        return self.ended()
+
     def heard(self):
         return sum(os.path.getsize(self.path(name)) for name in ("console.log", "qemu.log")
                    if os.path.exists(self.path(name)))
@@ -222,8 +232,11 @@ class Emulator:
             self.spawn(extra)
             try:
                 self.await_ready()
-            except Infrastructure as error:
+            except LabError as error:
+                error = self.cause(error)
                 self.kill()
+                if not isinstance(error, Infrastructure):
+                    raise error from None
                 self.failed += 1
                 os.replace(self.path("console.log"), self.path(f"console.{turn}.log"))
                 say(f"infrastructure: start {turn} of at most {STARTS_MAX}: {error}")

@@ -7,7 +7,6 @@ has had its first line, has not tested anything: the server is booted anew and t
 twice at most in a program, counted and printed. What fails after that has failed.
 """
 import os
-import subprocess
 import sys
 import time
 import traceback
@@ -95,11 +94,7 @@ class Bench:
             self.first_line()
             function(self)
         except LabError as error:
-            try:
-                self.emulator.qemu.wait(1)
-            except subprocess.TimeoutExpired:
-                raise error from None
-            raise self.emulator.ended() from None
+            raise self.emulator.cause(error) from None
 
     def test(self, name, function):
         while True:

@@ -54,7 +54,7 @@ if child == 0:
     os.dup2(os.open("/tmp/out", os.O_WRONLY | os.O_TRUNC), 1)
     os.dup2(1, 2)
     os.execvp(argv[0], argv)
-shim, did, end = 0, "nothing", time.monotonic() + 100
+shim, did, end = 0, "nothing", time.monotonic() + 200
 while time.monotonic() < end:
     shim = shim or find(b"casemate-shim")
     if shim and reached(shim):
@@ -117,7 +117,7 @@ def run_argv(name):
 def killed(point, who, again):
     def test(bench):
         before = pods.drivers(bench)
-        found = bench.python(KILLER, point, who, *run_argv("killed"), timeout_s=150).ok().text
+        found = bench.python(KILLER, point, who, *run_argv("killed"), timeout_s=250).ok().text
         did, how = found.split()[:2]
         equal(how, "ended", f"the client: {found}")
         # what is to be killed at the end may have ended before
