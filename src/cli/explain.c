@@ -2,10 +2,20 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "attest/reason.h"
 #include "base/text.h"
 #include "cli/cli.h"
 
-enum { CODES_MAX = 64 };
+enum { CODES_MAX = 128 };
+
+/* True if it is the one that was asked for; NULL asks for all. */
+static bool show(const char *code, const char *name, const char *what, const char *todo)
+{
+	if (code && strcmp(code, name) != 0)
+		return false;
+	(void)printf("%s\n    %s\n    %s\n", name, what, todo);
+	return true;
+}
 
 static int unknown(const char *name)
 {
@@ -14,6 +24,8 @@ static int unknown(const char *name)
 
 	for (; count < CODES_MAX && err_code_info(count); count++)
 		names[count] = err_code_info(count)->name;
+	for (size_t i = 0; count < CODES_MAX && attest_reason_info(i); i++)
+		names[count++] = attest_reason_info(i)->name;
 	near = text_nearest(name, names, count);
 	return cli_usage("explain", "'%s': no such code%s%s%s", name,
 			 near ? ": did you mean '" : "; without one, explain lists all",
@@ -36,10 +48,12 @@ int cli_explain_main(int argc, char **argv)
 	for (size_t i = 0; err_code_info(i); i++) {
 		const struct err_code_info *info = err_code_info(i);
 
-		if (code && strcmp(code, info->name) != 0)
-			continue;
-		(void)printf("%s\n    %s\n    %s\n", info->name, info->what, info->todo);
-		found = true;
+		found = show(code, info->name, info->what, info->todo) || found;
+	}
+	for (size_t i = 0; attest_reason_info(i); i++) {
+		const struct attest_reason_info *info = attest_reason_info(i);
+
+		found = show(code, info->name, info->what, info->todo) || found;
 	}
 	return found ? CLI_OK : unknown(code);
 }

@@ -18,11 +18,15 @@ enum {
 	       OPTIONS_DELETE | OPTIONS_RECOVER,
 	PLAN = OPTIONS_PLAN,
 	TOPOLOGY = OPTIONS_TOPOLOGY,
-	ALL = RUN | EXEC | PODS | PLAN | TOPOLOGY | OPTIONS_CONFIG | OPTIONS_EXPLAIN,
+	MEASURE = OPTIONS_MEASURE,
+	VERIFY = OPTIONS_VERIFY,
+	ALL = RUN | EXEC | PODS | PLAN | TOPOLOGY | MEASURE | VERIFY | OPTIONS_CONFIG |
+	      OPTIONS_EXPLAIN,
 	ENV_FILE_MAX = 1 << 20,
 	ENV_MAX = 4096,
 	PIDS_MAX = 4 << 20, /* Linux's PID_MAX_LIMIT */
 	DEVICES_MAX = 4096,
+	VCPUS_MAX = 4096,
 };
 
 enum option {
@@ -59,6 +63,21 @@ enum option {
 	OPT_FORMAT,
 	OPT_ALL_PAIRS,
 	OPT_SAVE,
+	OPT_TEE,
+	OPT_VCPUS,
+	OPT_VCPU_TYPE,
+	OPT_FIRMWARE,
+	OPT_FIRMWARE_HASH,
+	OPT_KERNEL,
+	OPT_INITRD,
+	OPT_APPEND,
+	OPT_GUEST_FEATURES,
+	OPT_VMM,
+	OPT_EVIDENCE,
+	OPT_COLLATERAL,
+	OPT_AT,
+	OPT_NONCE,
+	OPT_POLICY,
 	OPT_CONFIG,
 	OPT_HELP,
 	OPT_ABSENT,
@@ -100,7 +119,8 @@ static const struct flag flags[] = {
 	{ "all", 0, false, OPT_ALL, OPTIONS_KILL, "every process in the container" },
 	{ "force", 'f', false, OPT_FORCE, OPTIONS_DELETE, "one that runs, too" },
 	{ "follow", 'f', false, OPT_FOLLOW, OPTIONS_LOGS, "go on until the container ends" },
-	{ "json", 0, false, OPT_JSON, OPTIONS_LIST | OPTIONS_RECOVER, "for programs" },
+	{ "json", 0, false, OPT_JSON, OPTIONS_LIST | OPTIONS_RECOVER | MEASURE | VERIFY,
+	  "for programs" },
 	{ "device", 0, true, OPT_DEVICE, RUN | PLAN, "this one, by its PCI address" },
 	{ "gpus", 0, true, OPT_GPUS, RUN | PLAN, "so many GPUs, besides those named" },
 	{ "nics", 0, true, OPT_NICS, RUN | PLAN, "so many network adapters" },
@@ -114,6 +134,22 @@ static const struct flag flags[] = {
 	{ "all-pairs", 0, false, OPT_ALL_PAIRS, TOPOLOGY,
 	  "pairs of all endpoints, not of GPUs and NICs alone" },
 	{ "save", 0, true, OPT_SAVE, TOPOLOGY, "keep the capture in a file, .tar or .tar.zst" },
+	{ "tee", 0, true, OPT_TEE, MEASURE, "sev-snp: whose digest it is" },
+	{ "vcpus", 0, true, OPT_VCPUS, MEASURE, "how many virtual CPUs" },
+	{ "vcpu-type", 0, true, OPT_VCPU_TYPE, MEASURE, "QEMU's model, as EPYC-v4" },
+	{ "firmware", 0, true, OPT_FIRMWARE, MEASURE, "OVMF's file" },
+	{ "firmware-hash", 0, true, OPT_FIRMWARE_HASH, MEASURE,
+	  "the digest after the firmware alone, made before" },
+	{ "kernel", 0, true, OPT_KERNEL, MEASURE, "the kernel's file, if QEMU is given one" },
+	{ "initrd", 0, true, OPT_INITRD, MEASURE, "the initial RAM disk's file" },
+	{ "append", 0, true, OPT_APPEND, MEASURE, "the kernel's command line" },
+	{ "guest-features", 0, true, OPT_GUEST_FEATURES, MEASURE, "SEV_FEATURES, in hex; 1 if not given" },
+	{ "vmm", 0, true, OPT_VMM, MEASURE, "qemu, ec2 or gce; qemu if not given" },
+	{ "evidence", 0, true, OPT_EVIDENCE, VERIFY, "a report, or a directory with it and certificates" },
+	{ "collateral", 0, true, OPT_COLLATERAL, VERIFY, "certificates and lists of revoked ones" },
+	{ "at", 0, true, OPT_AT, VERIFY, "the time to ask about, as 2026-01-31T12:00:00Z; now if not given" },
+	{ "nonce", 0, true, OPT_NONCE, VERIFY, "what the report's data have to be, in hex" },
+	{ "policy", 0, true, OPT_POLICY, VERIFY, "a file of what is expected and allowed" },
 	{ "config", 0, true, OPT_CONFIG, RUN | EXEC | PODS | PLAN | OPTIONS_CONFIG,
 	  "KEY=VALUE, over the configuration files" },
 	{ "help", 0, false, OPT_HELP, ALL, "this text" },
@@ -288,14 +324,42 @@ static int set_count(uint32_t *ret, const char *flag, const char *value, struct 
 	return 0;
 }
 
+static int set_vcpus(struct options *options, const char *value, struct err *err)
+{
+	uint64_t count;
+
+	if (text_parse_uint(value, VCPUS_MAX, &count) < 0 || count == 0)
+		return err_coded(err, ERR_USAGE, -EINVAL, "--vcpus '%s': not a number from 1 to %d",
+				 value, VCPUS_MAX);
+	options->vcpus = (uint32_t)count;
+	return 0;
+}
+
 static void keep(struct options *options, enum option option, const char *value)
 {
 	const char **const values[] = {
-		[OPT_USER] = &options->user,	     [OPT_ENTRYPOINT] = &options->entrypoint,
-		[OPT_HOSTNAME] = &options->hostname, [OPT_ACCEL] = &options->accel,
-		[OPT_NEAR] = &options->near,	     [OPT_MODE] = &options->mode,
-		[OPT_FROM] = &options->from,	     [OPT_FORMAT] = &options->format,
+		[OPT_USER] = &options->user,
+		[OPT_ENTRYPOINT] = &options->entrypoint,
+		[OPT_HOSTNAME] = &options->hostname,
+		[OPT_ACCEL] = &options->accel,
+		[OPT_NEAR] = &options->near,
+		[OPT_MODE] = &options->mode,
+		[OPT_FROM] = &options->from,
+		[OPT_FORMAT] = &options->format,
 		[OPT_SAVE] = &options->save,
+		[OPT_TEE] = &options->tee,
+		[OPT_VCPU_TYPE] = &options->vcpu_type,
+		[OPT_FIRMWARE] = &options->firmware,
+		[OPT_FIRMWARE_HASH] = &options->firmware_hash,
+		[OPT_KERNEL] = &options->kernel,
+		[OPT_INITRD] = &options->initrd,
+		[OPT_APPEND] = &options->append,
+		[OPT_GUEST_FEATURES] = &options->guest_features,
+		[OPT_VMM] = &options->vmm,
+		[OPT_EVIDENCE] = &options->evidence,
+		[OPT_AT] = &options->at,
+		[OPT_NONCE] = &options->nonce,
+		[OPT_POLICY] = &options->policy,
 	};
 
 	*values[option] = value;
@@ -329,6 +393,10 @@ static int apply_value(struct options *options, enum option option, const char *
 		return strv_add(&options->config, value);
 	case OPT_DEVICE:
 		return add_device(options, value, err);
+	case OPT_COLLATERAL:
+		return strv_add(&options->collateral, value);
+	case OPT_VCPUS:
+		return set_vcpus(options, value, err);
 	case OPT_GPUS:
 		return set_count(&options->gpus, "gpus", value, err);
 	case OPT_NICS:
@@ -532,6 +600,7 @@ void options_done(struct options *options)
 	strv_done(&options->env_files);
 	strv_done(&options->config);
 	strv_done(&options->devices);
+	strv_done(&options->collateral);
 }
 
 char *options_help(enum options_command command)

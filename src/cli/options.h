@@ -32,6 +32,20 @@ struct options {
 	const char *from;
 	const char *format;
 	const char *save;
+	const char *tee;
+	const char *vcpu_type;
+	const char *firmware;
+	const char *firmware_hash;
+	const char *kernel;
+	const char *initrd;
+	const char *append;
+	const char *guest_features;
+	const char *vmm;
+	const char *evidence;
+	const char *at;
+	const char *nonce;
+	const char *policy;
+	struct strv collateral;
 	struct strv devices;   /* PCI addresses */
 	struct strv env;       /* NAME=VALUE, files' first; NAME alone was looked up */
 	struct strv env_files; /* empty after options_parse() */
@@ -39,6 +53,7 @@ struct options {
 	uint32_t cpu_milli;
 	uint32_t pids; /* 0: no limit, if pids_set */
 	uint32_t gpus, nics, nvme;
+	uint32_t vcpus; /* 0: not given */
 	uint64_t memory_bytes;
 	char **words; /* what is no flag, in argv; NULL at the end */
 	int word_count;
@@ -58,6 +73,8 @@ enum options_command {
 	OPTIONS_EXPLAIN = 1 << 10,
 	OPTIONS_PLAN = 1 << 11,
 	OPTIONS_TOPOLOGY = 1 << 12,
+	OPTIONS_MEASURE = 1 << 13,
+	OPTIONS_VERIFY = 1 << 14,
 };
 
 /*
