@@ -166,6 +166,9 @@ int pod_reply_err(const struct rpc_reply *reply, const char *step, struct err *e
 	if (reply->num == -ETIMEDOUT)
 		return err_coded(err, ERR_GUEST_GONE, -ETIMEDOUT,
 				 "%s: the guest's agent did not answer in time", step);
+	if (reply->num == -ENOBUFS)
+		return err_coded(err, ERR_GUEST_GONE, -ENOBUFS,
+				 "%s: the guest's agent takes nothing of what it is sent", step);
 	return err_coded(err, ERR_GUEST_GONE, reply->num, "%s: the guest has ended", step);
 }
 

@@ -55,6 +55,8 @@ struct pod_in {
 	struct loop_source *source;
 	bool busy;   /* a write to the agent is under way */
 	bool closed; /* the agent has been told, or is being */
+	bool held;   /* it stands in the pod's queue: */
+	struct pod_in *next_held;
 };
 
 struct pod_process {
@@ -132,7 +134,8 @@ struct pod {
 	struct pod_container *containers;
 	size_t container_count;
 	size_t exec_count;
-	uint64_t numbers; /* given to processes so far */
+	struct pod_in *held; /* inputs that wait for room on the agent's port, in a queue */
+	uint64_t numbers;    /* given to processes so far */
 	struct pod_lun luns[POD_MAX_LUNS];
 	Casemate__Vm *vm; /* borrowed from the first container's result, kept */
 	Casemate__PrepareResult *vm_owner;
@@ -201,5 +204,6 @@ bool pod_stream_is_drained(const struct pod_process *process);
 void pod_stream_start(struct pod_process *process);
 void pod_stream_close(struct pod_process *process);
 void pod_stream_close_input(struct pod_process *process);
+void pod_stream_go_on(struct pod *pod); /* there is room on the agent's port again */
 
 #endif

@@ -7,7 +7,10 @@
  * answers in the order asked. A client that no longer reads loses the output; the container
  * goes on.
  *
- * Input goes one WriteInput at a time: its answer says that the process's pipe has taken it.
+ * Input goes one WriteInput at a time: its answer says that the process's pipe has taken it. And
+ * it goes only while there is room on the agent's port: else a guest that takes nothing for a
+ * while, and many processes with input, would have calls refused that nobody makes again. Who
+ * finds no room stands in a queue, so that all have their turn.
  */
 #include <errno.h>
 #include <unistd.h>
@@ -158,6 +161,38 @@ static void out_pull(struct pod_out *out)
 	}
 }
 
+static void in_hold(struct pod *pod, struct pod_in *in)
+{
+	struct pod_in **at = &pod->held;
+
+	while (*at)
+		at = &(*at)->next_held;
+	in->held = true;
+	in->next_held = NULL;
+	*at = in;
+}
+
+static void in_let_go(struct pod *pod, struct pod_in *in)
+{
+	struct pod_in **at = &pod->held;
+
+	if (!in->held)
+		return;
+	while (*at != in)
+		at = &(*at)->next_held;
+	*at = in->next_held;
+	in->held = false;
+}
+
+static void in_close(struct pod_in *in)
+{
+	in_let_go(in->process->container->pod, in);
+	in->source = loop_source_free(in->source);
+	if (in->fd >= 0)
+		(void)close(in->fd);
+	in->fd = -1;
+}
+
 static void input_closed(void *data, const struct rpc_reply *reply)
 {
 	(void)reply;
@@ -169,10 +204,7 @@ void pod_stream_close_input(struct pod_process *process)
 	Agent__ProcessRef request = AGENT__PROCESS_REF__INIT;
 	struct pod_in *in = &process->in;
 
-	in->source = loop_source_free(in->source);
-	if (in->fd >= 0)
-		(void)close(in->fd);
-	in->fd = -1;
+	in_close(in);
 	/* A write under way is first: its answer comes back here. */
 	if (in->closed || in->busy)
 		return;
@@ -208,28 +240,51 @@ static void input_written(void *data, const struct rpc_reply *reply)
 		in_wait(&process->in);
 }
 
-static void in_ready(void *data, uint32_t events)
+/* With nothing watched: what is there, or the end. */
+static void in_push(struct pod_in *in)
 {
 	Agent__WriteRequest request = AGENT__WRITE_REQUEST__INIT;
 	uint8_t bytes[POD_STREAM_READ];
-	struct pod_in *in = data;
 	ssize_t n;
 
-	(void)events;
 	n = sock_read(in->fd, bytes, sizeof(bytes));
-	if (n == -EAGAIN)
+	if (n == -EAGAIN) {
+		in_wait(in);
 		return;
+	}
 	if (n <= 0) {
 		pod_stream_close_input(in->process);
 		return;
 	}
-	in->source = loop_source_free(in->source);
 	in->busy = true;
 	request.id = in->process->container->id;
 	request.exec_id = in->process->exec_id;
 	request.data.data = bytes;
 	request.data.len = (size_t)n;
 	pod_call_agent(in->process, "WriteInput", &request.base, input_written, NULL, NULL);
+}
+
+static void in_ready(void *data, uint32_t events)
+{
+	struct pod_in *in = data;
+	struct pod *pod = in->process->container->pod;
+
+	(void)events;
+	in->source = loop_source_free(in->source);
+	if (pod->agent && (pod->held || !rpc_conn_has_room(pod->agent)))
+		in_hold(pod, in);
+	else
+		in_push(in);
+}
+
+void pod_stream_go_on(struct pod *pod)
+{
+	struct pod_in *in;
+
+	while ((in = pod->held) && pod->agent && rpc_conn_has_room(pod->agent)) {
+		in_let_go(pod, in);
+		in_push(in);
+	}
 }
 
 static int open_out(struct pod_out *out, const char *path, struct err *err)
@@ -288,8 +343,5 @@ void pod_stream_close(struct pod_process *process)
 		process->out[i].eof = true;
 		out_close(&process->out[i]);
 	}
-	process->in.source = loop_source_free(process->in.source);
-	if (process->in.fd >= 0)
-		(void)close(process->in.fd);
-	process->in.fd = -1;
+	in_close(&process->in);
 }

@@ -163,6 +163,12 @@ static void agent_closed(void *data, struct rpc_conn *conn)
 		agent_lost(pod);
 }
 
+static void agent_has_room(void *data, struct rpc_conn *conn)
+{
+	(void)conn;
+	pod_stream_go_on(data);
+}
+
 /* What the boot was waiting for. */
 static const char *boot_phase(const struct pod *pod)
 {
@@ -212,7 +218,8 @@ static int say_hello(struct pod *pod, int take_fd, struct err *err)
 	int r;
 
 	r = rpc_conn_new(pod->opts.loop, take_fd,
-			 &(struct rpc_conn_opts){ .data = pod, .on_close = agent_closed },
+			 &(struct rpc_conn_opts){
+				 .data = pod, .on_close = agent_closed, .on_room = agent_has_room },
 			 &pod->agent);
 	if (r < 0)
 		return err_num(err, r, "connect the agent's port");

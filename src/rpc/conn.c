@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * How this works. A connection is open until conn_shut(), which ends its calls; what is left is
- * memory, until rpc_conn_free(). Two things happen on the way:
+ * memory, until rpc_conn_free(). Three things happen on the way:
  *
  *	gone	writing makes no more sense (an error, or EPOLLHUP), so what is queued is dropped,
  *		but answers may still wait to be read. The next turn of the loop reads on until
  *		nothing comes, then shuts.
  *	held	the peer doesn't read its answers: frames stay in `in`, and nothing is read
  *		from the peer. EPOLLOUT lets go.
+ *	awaited	somebody is to be told of room in the queue: at an EPOLLOUT.
  *
  * Callbacks are called from on_event(), on_timeout(), and conn_shut() only. They may free the
  * connection: whoever calls them has counted up `busy`, and conn_leave() frees the memory.
@@ -57,7 +58,7 @@ struct rpc_conn {
 	uint32_t call_count;
 	uint32_t last_id;
 	unsigned int busy;
-	bool gone, held, freed;
+	bool gone, held, awaited, freed;
 };
 
 static size_t conn_queued(const struct rpc_conn *conn)
@@ -88,7 +89,7 @@ static void conn_watch(struct rpc_conn *conn)
 
 	if (!conn->held)
 		events |= EPOLLIN;
-	if (conn->held || conn->gone || conn_queued(conn) > 0)
+	if (conn->held || conn->gone || conn->awaited || conn_queued(conn) > 0)
 		events |= EPOLLOUT;
 	(void)loop_set(conn->source, events);
 }
@@ -361,6 +362,15 @@ static int conn_fill(struct rpc_conn *conn)
 	return 1;
 }
 
+static void conn_tell_room(struct rpc_conn *conn)
+{
+	if (!conn->awaited || conn->gone || conn_queued(conn) > RPC_ROOM)
+		return;
+	conn->awaited = false;
+	if (conn->opts.on_room)
+		conn->opts.on_room(conn->opts.data, conn);
+}
+
 static void on_event(void *data, uint32_t events)
 {
 	struct rpc_conn *conn = data;
@@ -370,6 +380,7 @@ static void on_event(void *data, uint32_t events)
 	if (events & (EPOLLHUP | EPOLLERR))
 		conn->gone = true;
 	conn_flush(conn);
+	conn_tell_room(conn);
 	r = conn_frames(conn);
 	if (r == 0 && conn->fd >= 0 && !conn->held && (conn->gone || events & EPOLLIN)) {
 		r = conn_fill(conn);
@@ -431,7 +442,7 @@ int rpc_conn_call(struct rpc_conn *conn, const char *service, const char *method
 
 	if (!conn_is_open(conn))
 		return -EPIPE;
-	if (conn_is_full(conn))
+	if (conn_queued(conn) > RPC_CALLS_MAX)
 		return -ENOBUFS;
 	do
 		id += 2; /* comes round after 2^31 calls */
@@ -455,6 +466,14 @@ int rpc_conn_call(struct rpc_conn *conn, const char *service, const char *method
 	pending_link(pending);
 	conn_added(conn, 0);
 	return 0;
+}
+
+bool rpc_conn_has_room(struct rpc_conn *conn)
+{
+	if (!conn_is_open(conn) || conn_queued(conn) <= RPC_ROOM)
+		return true;
+	conn->awaited = true; /* something is queued, so EPOLLOUT will come */
+	return false;
 }
 
 void rpc_call_reply(struct rpc_call *call, const ProtobufCMessage *reply)

@@ -29,11 +29,15 @@
  * stop reading answers, wait for each other. Ours only ever serve at one end.) What breaks the
  * protocol ends the connection.
  *
+ * Whoever has more to send than a few words asks rpc_conn_has_room() first: then calls that must
+ * not be lost are never refused because of those that could have waited.
+ *
  * In callbacks everything is allowed, rpc_conn_free() included, but rpc_conn_wait().
  */
 #ifndef RPC_CONN_H
 #define RPC_CONN_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -47,7 +51,9 @@
 #include "sys/loop.h"
 
 enum {
-	RPC_QUEUE_MAX = 256 << 10,   /* bytes not sent yet at which we stop taking on more */
+	RPC_QUEUE_MAX = 256 << 10, /* bytes of answers not sent yet at which we serve no more */
+	RPC_CALLS_MAX = 1 << 20,   /* bytes not sent yet at which a call that we make is refused */
+	RPC_ROOM = 64 << 10,	   /* bytes not sent yet at which what can wait should */
 	RPC_BUFFER_KEPT = 128 << 10, /* an empty buffer that is larger is given back */
 	RPC_CALLS_DEFAULT = 256,
 	RPC_MESSAGE_MAX = 4095, /* bytes of a status' words; the rest is cut off */
@@ -71,6 +77,8 @@ struct rpc_conn_opts {
 	void *data; /* for handlers and on_close */
 	/* The connection has ended, and all its calls have; it's still to be freed. Once. */
 	void (*on_close)(void *data, struct rpc_conn *conn);
+	/* There is room again, for one that asked when there was none. May be NULL. */
+	void (*on_room)(void *data, struct rpc_conn *conn);
 	uint32_t max_calls; /* served at once; 0: RPC_CALLS_DEFAULT */
 };
 
@@ -98,12 +106,15 @@ struct rpc_conn *rpc_conn_free(struct rpc_conn *conn);
 /*
  * Makes a call; fn gets the reply, later. request may be NULL: an empty message. timeout_ms 0:
  * none. On failure fn isn't called: -EPIPE: the connection has ended; -ENOBUFS: above
- * RPC_QUEUE_MAX bytes wait to be sent; -EMSGSIZE: the request is larger than ttrpc allows;
+ * RPC_CALLS_MAX bytes wait to be sent; -EMSGSIZE: the request is larger than ttrpc allows;
  * -ENOMEM.
  */
 int rpc_conn_call(struct rpc_conn *conn, const char *service, const char *method,
 		  uint32_t timeout_ms, const ProtobufCMessage *request, rpc_reply_fn *fn,
 		  void *data);
+
+/* Whether a call that can wait should be made now. If not, on_room says when, unless it ends. */
+bool rpc_conn_has_room(struct rpc_conn *conn);
 
 /*
  * For a client that has nothing else to do: makes a call and turns the loop until it's answered.

@@ -16,6 +16,7 @@ enum {
 	SOON_MS = 30,
 	FLOOD_BYTES = 64 << 10,
 	LINE_MAX_BYTES = 64 << 10,
+	CALLS_MAX = 8192, /* the agent's */
 };
 
 static bool is_mode(const struct stand_in *stand_in, const char *mode)
@@ -187,7 +188,8 @@ static void start_agent(struct stand_in *stand_in)
 	const struct rpc_conn_opts opts = { .methods = stand_in_methods,
 					    .method_count = stand_in_method_count,
 					    .data = stand_in,
-					    .on_close = on_port_closed };
+					    .on_close = on_port_closed,
+					    .max_calls = CALLS_MAX };
 	char garbage[64];
 	int r = 0;
 

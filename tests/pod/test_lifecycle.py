@@ -832,6 +832,18 @@ def cpu_s(pid):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def taken_in(pid):
+    """Bytes that it has read, of whatever."""
+    return int(re.search(r"rchar: (\d+)", open(f"/proc/{pid}/io", encoding="utf-8").read())[1])
+
+
+def stands(value):
+    """The value, once it does not change any more."""
+    before = value()
+    time.sleep(0.2)
+    return before == value()
+
+
 def asked(pod):
     status, out, said = casemate("exec", pod, "asked")
     check(status == 0, said)
@@ -953,6 +965,30 @@ def nobody_reads():
         check(status == 141 and said == "", status, said)
         os.close(feed)
         clean(1)
+
+
+@test("streams", "user")
+def guest_stalls():
+    """what many put in at once waits for a guest that takes nothing for a while: no byte is lost"""
+    detached("a", "sleep")
+    data = [random.Random(n).randbytes(160000 + n) for n in range(24)]
+    clients = [subprocess.Popen([PLACE.casemate, "exec", "-i", "a", "cat"], env=PLACE.env(),
+                                stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE) for _ in data]
+    until(lambda: casemate("ps", "a")[1].count(b"cat") == len(data), "they run")
+    guest, shim = pids("stand-in")[0], pids("containerd-shim")[0]
+    os.kill(guest, signal.SIGSTOP)
+    with concurrent.futures.ThreadPoolExecutor(len(data)) as pool:
+        got = [pool.submit(client.communicate, own, 20) for client, own in zip(clients, data)]
+        until(lambda: all(taken_in(client.pid) > FIFO for client in clients),
+              "each has read what its FIFO takes")
+        until(lambda: stands(lambda: taken_in(shim)), "the shim takes no more")
+        os.kill(guest, signal.SIGCONT)
+        for client, own, one in zip(clients, data, got):
+            check(one.result() == (own, b"") and client.returncode == 0, client.returncode,
+                  len(one.result()[0]), "of", len(own), one.result()[1])
+    check(casemate("delete", "--force", "a")[0] == 0)
+    clean()
 
 
 @test("streams")

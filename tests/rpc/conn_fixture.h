@@ -40,7 +40,7 @@ static struct fixture {
 	int raw_fd;
 	struct rpc_call *kept[KEPT_MAX];
 	size_t kept_count;
-	size_t served, replies, closed;
+	size_t served, replies, closed, told_room;
 	size_t answer_size;
 	bool frees_client;
 	/* of the last reply */
@@ -64,6 +64,13 @@ static inline void on_close_free(void *data, struct rpc_conn *conn)
 		f.server = rpc_conn_free(f.server);
 	else
 		f.client = rpc_conn_free(f.client);
+}
+
+static inline void on_room(void *data, struct rpc_conn *conn)
+{
+	assert_ptr_equal(data, &f);
+	assert_ptr_equal(conn, f.client);
+	f.told_room++;
 }
 
 static inline void serve_echo(void *data, struct rpc_call *call, struct bytes payload)
@@ -187,7 +194,7 @@ static inline void make_server(int fd, void (*close_fn)(void *, struct rpc_conn 
 
 static inline void make_client(int fd, void (*close_fn)(void *, struct rpc_conn *))
 {
-	const struct rpc_conn_opts opts = { .data = &f, .on_close = close_fn };
+	const struct rpc_conn_opts opts = { .data = &f, .on_close = close_fn, .on_room = on_room };
 
 	assert_int_equal(rpc_conn_new(f.loop, fd, &opts, &f.client), 0);
 }

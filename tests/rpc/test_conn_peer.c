@@ -246,9 +246,60 @@ static void calls_are_refused_while_too_much_is_queued(void **state)
 	while ((r = call("Echo", 32 << 10, 0)) == 0)
 		assert_true(++made < 100);
 	assert_int_equal(r, -ENOBUFS);
-	assert_in_range(made, RPC_QUEUE_MAX / (33 << 10), 20 + socket_room() / (32 << 10));
+	assert_in_range(made, RPC_CALLS_MAX / (33 << 10), 40 + socket_room() / (32 << 10));
 	f.client = rpc_conn_free(f.client);
 	assert_int_equal(f.replies, made);
+}
+
+static void read_all_there_is(void)
+{
+	static uint8_t bytes[64 << 10];
+
+	while (sock_read(f.raw_fd, bytes, sizeof(bytes)) > 0)
+		;
+}
+
+static void who_asked_in_vain_is_told_once_there_is_room(void **state)
+{
+	(void)state;
+	for (int round = 0; round < 2; round++) {
+		size_t told = f.told_room;
+
+		assert_true(rpc_conn_has_room(f.client));
+		while (rpc_conn_has_room(f.client))
+			assert_int_equal(call("Echo", 16 << 10, 0), 0);
+		assert_int_equal(call("Echo", 16 << 10, 0), 0); /* refused much later only */
+		turn_until_quiet();
+		assert_int_equal(f.told_room, told);
+		read_all_there_is();
+		if (round) /* what empties the queue is a call, and not the loop */
+			while (!rpc_conn_has_room(f.client) && call("Echo", 1, 0) == 0)
+				read_all_there_is();
+		turn_until(&f.told_room, told + 1);
+		read_all_there_is();
+		turn_until_quiet();
+		assert_int_equal(f.told_room, told + 1);
+	}
+}
+
+static void who_never_asked_for_room_is_not_told(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 20; i++)
+		assert_int_equal(call("Echo", 16 << 10, 0), 0);
+	for (int i = 0; i < 20; i++) {
+		read_all_there_is();
+		turn_until_quiet();
+	}
+	assert_int_equal(f.told_room, 0);
+	/* nor is there anything to wait for once it has ended */
+	while (rpc_conn_has_room(f.client))
+		assert_int_equal(call("Echo", 16 << 10, 0), 0);
+	(void)close(f.raw_fd);
+	f.raw_fd = -1;
+	turn_until(&f.closed, 1);
+	assert_true(rpc_conn_has_room(f.client));
+	assert_int_equal(f.told_room, 0);
 }
 
 #define CONN_TEST(name, set_up) cmocka_unit_test_setup_teardown(name, set_up, teardown)
@@ -267,6 +318,8 @@ int main(void)
 		CONN_TEST(a_peer_that_stops_reading_and_goes_is_seen, setup_server),
 		CONN_TEST(a_peer_that_shuts_one_way_only_is_seen, setup_server),
 		CONN_TEST(calls_are_refused_while_too_much_is_queued, setup_client),
+		CONN_TEST(who_asked_in_vain_is_told_once_there_is_room, setup_client),
+		CONN_TEST(who_never_asked_for_room_is_not_told, setup_client),
 	};
 
 	(void)signal(SIGPIPE, SIG_IGN);
