@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -69,7 +70,7 @@ static int read_features(const char *word, uint64_t *ret, struct err *err)
 		return 0;
 	errno = 0;
 	*ret = strtoull(word, &end, 16);
-	if (errno || *end || end == word || word[0] == '-' || word[0] == '+' || word[0] == ' ')
+	if (errno || *end || !isxdigit((unsigned char)word[0])) /* it would skip blanks and signs */
 		return bad(err, "guest-features", word, "not a number in hex");
 	return 0;
 }

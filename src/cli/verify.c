@@ -57,6 +57,15 @@ static int take_report(struct given *given, struct bytes text, struct err *err)
 	return rest.len > 0 ? attest_certs_add(&given->certs, rest, err) : 0;
 }
 
+static void note_other(const char *name)
+{
+	CLEANUP(buf_done) struct buf text = { 0 };
+
+	if (text_quote(&text, (struct bytes){ (const uint8_t *)name, strlen(name) }) == 0)
+		cli_note("'%.*s': neither a report nor certificates: not looked at", (int)text.len,
+			 (const char *)text.at);
+}
+
 /* By content. In a directory, what is neither is somebody else's. */
 static int take_file(struct given *given, int dir_fd, const char *name, bool may_be_other,
 		     struct err *err)
@@ -72,7 +81,7 @@ static int take_file(struct given *given, int dir_fd, const char *name, bool may
 	else
 		r = attest_certs_add(&given->certs, buf_bytes(&text), &why);
 	if (r == -EBADMSG && may_be_other) {
-		cli_note("'%s': neither a report nor certificates: not looked at", name);
+		note_other(name);
 		return 0;
 	}
 	if (r < 0)
