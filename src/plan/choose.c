@@ -11,13 +11,12 @@
 #include <string.h>
 
 #include "base/macro.h"
+#include "plan/choose_priv.h"
 #include "route/class.h"
-#include "route/reach.h"
 
 enum {
 	PLAN_COST_UNKNOWN = 100,
 	PLAN_STEPS_MAX = 1 << 24, /* pairs looked at for one choice, about */
-	CLASS_BRIDGE = 0x06,
 };
 
 enum plan_may { MAY_UNASKED, MAY, MAY_NOT };
@@ -27,21 +26,6 @@ struct plan_far {
 	unsigned int cost; /* of its pairs with the set's */
 	bool is_out;	   /* farther than --near from one of them */
 	enum plan_may may; /* be given at all; not of the set, but of the machine */
-};
-
-struct plan_set {
-	int at[LAYOUT_PASSED_MAX];
-	size_t count;
-	unsigned int cost; /* of all pairs */
-	size_t held;
-};
-
-struct plan_chooser {
-	const struct machine *machine;
-	const struct plan_wish *wish;
-	struct plan_reasons *reasons;
-	struct plan_reasons *unknown;
-	struct plan_far *far; /* of each device */
 };
 
 static const struct {
@@ -73,51 +57,6 @@ const char *plan_near_name(enum plan_near near)
 bool plan_wish_is_empty(const struct plan_wish *wish)
 {
 	return wish->named_count == 0 && wish->gpus == 0 && wish->nics == 0 && wish->nvme == 0;
-}
-
-static bool has_word(const char *words, const char *word)
-{
-	const size_t len = strlen(word);
-
-	for (const char *at = words; at && len && (at = strstr(at, word)); at += len)
-		if ((at == words || at[-1] == ' ') && (at[len] == ' ' || at[len] == '\0'))
-			return true;
-	return false;
-}
-
-/* What no pod gets, and what no pod need hold: it does no DMA of its own. */
-static bool is_bridge(const struct machine_device *device)
-{
-	return device->bridge.present == PCI_YES || device->kind == MACHINE_ROOT_PORT ||
-	       device->kind == MACHINE_SWITCH_PORT || device->kind == MACHINE_BRIDGE ||
-	       (device->kind != MACHINE_NVSWITCH && device->class_code >> 16 == CLASS_BRIDGE);
-}
-
-/* Why a device is not to be had, or NULL. */
-static const char *refusal(const struct plan_chooser *chooser, int index, char *ret, size_t size)
-{
-	const struct machine_device *device = &chooser->machine->devices[index];
-
-	if (is_bridge(device))
-		return "it is a bridge";
-	for (size_t i = 0; i < chooser->wish->taken_count; i++)
-		if (pci_address_cmp(chooser->wish->taken[i], device->address) == 0)
-			return "a pod has it";
-	if (device->driver && has_word(chooser->wish->keep_drivers, device->driver)) {
-		(void)snprintf(ret, size,
-			       "the host's driver '%s' has it, and keep_drivers says that the "
-			       "host keeps those",
-			       device->driver);
-		return ret;
-	}
-	if (device->sriov.present == PCI_YES && device->sriov.num > 0) {
-		(void)snprintf(ret, size,
-			       "it has %d virtual functions, which would go with its "
-			       "driver",
-			       (int)device->sriov.num);
-		return ret;
-	}
-	return NULL;
 }
 
 static bool set_has(const struct plan_set *set, int device)
@@ -166,9 +105,6 @@ static void set_add(const struct plan_chooser *chooser, struct plan_set *set, in
 	}
 }
 
-static int complete(const struct plan_chooser *chooser, const struct plan_set *set,
-		    struct plan_choice *choice);
-
 /* Whether a device could be given at all, with what it brings along; asked once of each. */
 static bool may_be_given(const struct plan_chooser *chooser, int index)
 {
@@ -186,9 +122,9 @@ static bool may_be_given(const struct plan_chooser *chooser, int index)
 	quiet.unknown = &unknown;
 	far->may = MAY_NOT;
 	if ((device->group == MACHINE_NONE && chooser->machine->groups_known == PCI_YES) ||
-	    refusal(chooser, index, text, sizeof(text)))
+	    plan_choose_refusal(chooser, index, text, sizeof(text)))
 		return false;
-	if (complete(&quiet, &alone, &choice) == 0 && reasons.count == 0)
+	if (plan_choose_complete(&quiet, &alone, &choice) == 0 && reasons.count == 0)
 		far->may = MAY;
 	return far->may == MAY;
 }
@@ -239,163 +175,6 @@ static void set_begin(const struct plan_chooser *chooser, const struct plan_set 
 		set_add(chooser, ret, named->at[i]);
 }
 
-static bool is_slot(const struct machine_device *a, const struct machine_device *b)
-{
-	return a->is_virtfn != PCI_YES && b->is_virtfn != PCI_YES && a->parent == b->parent &&
-	       a->address.domain == b->address.domain && a->address.bus == b->address.bus &&
-	       a->address.dev == b->address.dev;
-}
-
-static bool choice_has(const struct plan_choice *choice, int device)
-{
-	for (size_t i = 0; i < choice->given_count; i++)
-		if (choice->given[i].device == device)
-			return true;
-	for (size_t i = 0; i < choice->held_count; i++)
-		if (choice->held[i].device == device)
-			return true;
-	return false;
-}
-
-static const char *address(const struct plan_chooser *chooser, int device, char *ret)
-{
-	return pci_address_format(chooser->machine->devices[device].address, ret);
-}
-
-/* why has the device's address in it. */
-static void hold(const struct plan_chooser *chooser, struct plan_choice *choice, int device,
-		 const char *why)
-{
-	char text[PCI_ADDRESS_TEXT], because[PLAN_REASON_MAX];
-	const char *no = refusal(chooser, device, because, sizeof(because));
-
-	if (choice_has(choice, device))
-		return;
-	if (no) {
-		plan_reasons_add(chooser->reasons, ERR_DEVICE_HELD, "%s; %s: %s", why,
-				 address(chooser, device, text), no);
-	} else if (choice->held_count == PLAN_HELD_MAX) {
-		plan_reasons_add(chooser->reasons, ERR_DEVICE_HELD,
-				 "more than %d devices would have to be held", PLAN_HELD_MAX);
-	} else {
-		struct plan_held *held = &choice->held[choice->held_count++];
-
-		held->device = device;
-		(void)snprintf(held->why, sizeof(held->why), "%s", why);
-	}
-}
-
-static void give(const struct plan_chooser *chooser, struct plan_choice *choice, int device,
-		 enum plan_part part)
-{
-	if (choice_has(choice, device))
-		return;
-	if (choice->given_count == LAYOUT_PASSED_MAX)
-		plan_reasons_add(chooser->reasons, ERR_DEVICE_COUNT,
-				 "more than %d functions for one pod", LAYOUT_PASSED_MAX);
-	else
-		choice->given[choice->given_count++] = (struct plan_given){ device, part };
-}
-
-/* The rest of a chosen device's group. */
-static void add_group(const struct plan_chooser *chooser, struct plan_choice *choice, int chosen)
-{
-	const struct machine *machine = chooser->machine;
-	const struct machine_device *device = &machine->devices[chosen];
-	char text[PCI_ADDRESS_TEXT], theirs[PCI_ADDRESS_TEXT];
-	char because[PLAN_REASON_MAX], why[PLAN_REASON_MAX];
-	const struct machine_set *members;
-
-	if (device->group == MACHINE_NONE)
-		return;
-	members = &machine->groups[device->group].members;
-	for (size_t i = 0; i < members->count; i++) {
-		const struct machine_device *other = &machine->devices[members->at[i]];
-		const char *no = refusal(chooser, members->at[i], because, sizeof(because));
-
-		if (is_bridge(other) || choice_has(choice, members->at[i]))
-			continue;
-		if (!no && is_slot(device, other)) {
-			give(chooser, choice, members->at[i], PLAN_COMPANION);
-			continue;
-		}
-		/* one without a driver does no DMA, and no driver gets it while the group is ours */
-		if (other->driver_known == PCI_YES && !other->driver)
-			continue;
-		(void)snprintf(why, sizeof(why), "%s is in IOMMU group %d with %s",
-			       address(chooser, members->at[i], theirs),
-			       machine->groups[device->group].id, address(chooser, chosen, text));
-		hold(chooser, choice, members->at[i], why);
-	}
-}
-
-/* What could pass the IOMMU by; what the machine does not tell is taken for a contact too. */
-static int add_reachable(const struct plan_chooser *chooser, struct plan_choice *choice)
-{
-	CLEANUP(arena_done) struct arena arena = { 0 };
-	struct route_contacts contacts;
-	int given[LAYOUT_PASSED_MAX], r;
-
-	for (size_t i = 0; i < choice->given_count; i++)
-		given[i] = choice->given[i].device;
-	r = route_reach_set(&arena, chooser->machine, given, choice->given_count, &contacts);
-	for (size_t i = 0; r == 0 && i < contacts.count; i++) {
-		const struct route_contact *contact = &contacts.at[i];
-
-		if (contact->reach.direct == PCI_YES)
-			hold(chooser, choice, contact->device, contact->reach.text);
-		else
-			plan_reasons_add(chooser->unknown, ERR_UNKNOWN, "whether %s",
-					 contact->reach.text);
-	}
-	return r;
-}
-
-static int compare_given(const struct plan_given *a, const struct plan_given *b)
-{
-	return a->device - b->device;
-}
-
-static int compare_held(const struct plan_held *a, const struct plan_held *b)
-{
-	return a->device - b->device;
-}
-
-static void sort_choice(struct plan_choice *choice)
-{
-	for (size_t i = 1; i < choice->given_count; i++)
-		for (size_t j = i;
-		     j > 0 && compare_given(&choice->given[j - 1], &choice->given[j]) > 0; j--) {
-			struct plan_given other = choice->given[j];
-
-			choice->given[j] = choice->given[j - 1];
-			choice->given[j - 1] = other;
-		}
-	for (size_t i = 1; i < choice->held_count; i++)
-		for (size_t j = i;
-		     j > 0 && compare_held(&choice->held[j - 1], &choice->held[j]) > 0; j--) {
-			struct plan_held other = choice->held[j];
-
-			choice->held[j] = choice->held[j - 1];
-			choice->held[j - 1] = other;
-		}
-}
-
-static int complete(const struct plan_chooser *chooser, const struct plan_set *set,
-		    struct plan_choice *choice)
-{
-	int r;
-
-	*choice = (struct plan_choice){ 0 };
-	for (size_t i = 0; i < set->count; i++)
-		give(chooser, choice, set->at[i], PLAN_CHOSEN);
-	for (size_t i = 0; i < set->count; i++)
-		add_group(chooser, choice, set->at[i]);
-	r = add_reachable(chooser, choice);
-	sort_choice(choice);
-	return r;
-}
-
 /* How good a set is; one that cannot be had at all comes last. */
 static size_t burden(const struct plan_chooser *chooser, const struct plan_set *set)
 {
@@ -405,7 +184,7 @@ static size_t burden(const struct plan_chooser *chooser, const struct plan_set *
 
 	quiet.reasons = &reasons;
 	quiet.unknown = &unknown;
-	if (complete(&quiet, set, &choice) < 0)
+	if (plan_choose_complete(&quiet, set, &choice) < 0)
 		return SIZE_MAX;
 	return reasons.count ? PLAN_HELD_MAX + reasons.count : choice.held_count;
 }
@@ -467,7 +246,7 @@ static bool choose(const struct plan_chooser *chooser, const struct plan_set *na
 					: wish->nics ? MACHINE_NIC
 						     : MACHINE_NVME;
 	struct plan_set best = { 0 }, set;
-	size_t left = PLAN_STEPS_MAX / (count * devices) + 1;
+	size_t left = PLAN_STEPS_MAX / (count * devices + 1) + 1;
 	int last_place = MACHINE_NONE;
 
 	for (size_t i = 0; i < devices && left > 0; i++) {
@@ -507,7 +286,7 @@ static void add_named(const struct plan_chooser *chooser, struct plan_set *set)
 					 "%s: this machine has no such device", text);
 			continue;
 		}
-		no = refusal(chooser, device, because, sizeof(because));
+		no = plan_choose_refusal(chooser, device, because, sizeof(because));
 		if (no)
 			plan_reasons_add(chooser->reasons, ERR_DEVICE_HELD, "%s: %s", text, no);
 		else if (set->count == LAYOUT_PASSED_MAX)
@@ -557,8 +336,8 @@ static bool keeps_limit(const struct plan_chooser *chooser, const struct plan_se
 			if (cost == PLAN_COST_UNKNOWN && chooser->wish->near != PLAN_NEAR_ANY)
 				plan_reasons_add(chooser->unknown, ERR_UNKNOWN,
 						 "how far %s is from %s",
-						 address(chooser, set->at[j], a),
-						 address(chooser, set->at[i], b));
+						 plan_choose_address(chooser, set->at[j], a),
+						 plan_choose_address(chooser, set->at[i], b));
 		}
 	}
 	return is_kept;
@@ -567,15 +346,14 @@ static bool keeps_limit(const struct plan_chooser *chooser, const struct plan_se
 static int make(const struct plan_chooser *chooser, struct plan_choice *ret)
 {
 	const struct plan_wish *wish = chooser->wish;
-	const uint64_t count = (uint64_t)wish->gpus + wish->nics + wish->nvme;
+	const size_t count = (size_t)wish->gpus + wish->nics + wish->nvme;
 	struct plan_set named = { 0 }, set;
 	int r;
 
 	if (wish->named_count + count > LAYOUT_PASSED_MAX) {
 		plan_reasons_add(chooser->reasons, ERR_DEVICE_COUNT,
-				 "%llu devices asked for: a pod has %d at most",
-				 (unsigned long long)(wish->named_count + count),
-				 LAYOUT_PASSED_MAX);
+				 "%zu devices asked for: a pod has %d at most",
+				 wish->named_count + count, LAYOUT_PASSED_MAX);
 		return 0;
 	}
 	add_named(chooser, &named);
@@ -588,10 +366,10 @@ static int make(const struct plan_chooser *chooser, struct plan_choice *ret)
 	if ((count && !choose(chooser, &named, &set)) || !keeps_limit(chooser, &set)) {
 		plan_reasons_add(chooser->reasons, ERR_DEVICE_COUNT,
 				 "%zu devices within one %s (--near): no such set is free",
-				 named.count + (size_t)count, plan_near_name(wish->near));
+				 named.count + count, plan_near_name(wish->near));
 		return 0;
 	}
-	r = complete(chooser, &set, ret);
+	r = plan_choose_complete(chooser, &set, ret);
 	if (r == 0)
 		check_given(chooser, ret);
 	return r;

@@ -127,7 +127,7 @@ static void make_bridge(const struct layout *layout, int index, struct machine_d
 int plan_guest(struct arena *arena, const struct machine *host, const struct plan_choice *choice,
 	       const struct layout *layout, struct machine *ret, int *ret_passed)
 {
-	struct guest_item items[LAYOUT_BRIDGES_MAX + LAYOUT_PASSED_MAX];
+	struct guest_item items[LAYOUT_BRIDGES_MAX + LAYOUT_PASSED_MAX] = { 0 };
 	int of_bridge[LAYOUT_BRIDGES_MAX];
 	struct machine guest = { .source = "layout", .groups_known = PCI_UNKNOWN };
 

@@ -219,10 +219,8 @@ static int start(const struct args *args, struct err *err)
 {
 	struct shim shim = { .listen_fd = -1,
 			     .signal_fd = -1,
-			     .host = { .run_fd = -1,
-				       .proc_fd = -1,
-				       .sysfs_fd = -1,
-				       .dev_fd = -1 } };
+			     .host = {
+				     .run_fd = -1, .proc_fd = -1, .sysfs_fd = -1, .dev_fd = -1 } };
 	uint64_t began_us = host_boottime_us();
 	cleanup_free char *path = NULL;
 	pid_t pid;
