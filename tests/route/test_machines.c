@@ -169,7 +169,10 @@ static void every_machine_agrees_with_the_places_of_its_bridges_on_captures(void
 	DIR *dir = folder ? opendir(folder) : NULL;
 
 	(void)state;
-	assert_non_null(dir);
+	if (!dir) {
+		fail();
+		return; /* the analyzer does not know that it has ended */
+	}
 	while ((entry = readdir(dir))) {
 		cleanup_free char *path = NULL;
 
