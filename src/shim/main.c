@@ -82,6 +82,15 @@ static void on_pod_end(void *data)
 		shim_look(shim);
 }
 
+static void on_accept(void *data, uint32_t events);
+
+static int watch_clients(struct shim *shim)
+{
+	return shim->accepting ? 0
+			       : loop_add(shim->loop, shim->listen_fd, EPOLLIN, on_accept, shim,
+					  &shim->accepting);
+}
+
 static void on_conn_close(void *data, struct rpc_conn *conn)
 {
 	struct shim *shim = data;
@@ -93,8 +102,10 @@ static void on_conn_close(void *data, struct rpc_conn *conn)
 	if (pod_owner_gone(shim->pod, conn))
 		shim->ending = true;
 	shim_look(shim);
+	(void)watch_clients(shim);
 }
 
+/* Who comes when there is no room, or no descriptor, waits until somebody has gone. */
 static void on_accept(void *data, uint32_t events)
 {
 	struct shim *shim = data;
@@ -102,18 +113,17 @@ static void on_accept(void *data, uint32_t events)
 				      .method_count = shim_method_count,
 				      .data = shim,
 				      .on_close = on_conn_close };
-	int fd;
+	size_t i = 0;
+	int fd, r;
 
 	(void)events;
-	if (sock_accept(shim->listen_fd, &fd) < 0)
-		return;
-	for (size_t i = 0; i < SHIM_CONNECTIONS; i++) {
-		if (shim->conns[i])
-			continue;
+	while (i < SHIM_CONNECTIONS && shim->conns[i])
+		i++;
+	r = i < SHIM_CONNECTIONS ? sock_accept(shim->listen_fd, &fd) : -EMFILE;
+	if (r == 0)
 		(void)rpc_conn_new(shim->loop, fd, &opts, &shim->conns[i]);
-		return;
-	}
-	(void)close(fd);
+	else if (r != -EAGAIN && has_connections(shim))
+		shim->accepting = loop_source_free(shim->accepting);
 }
 
 static void on_signal(void *data, uint32_t events)
@@ -134,8 +144,7 @@ static int watch(struct shim *shim, struct err *err)
 		return r;
 	r = loop_add(shim->loop, shim->signal_fd, EPOLLIN, on_signal, shim, &shim->signals);
 	if (r >= 0)
-		r = loop_add(shim->loop, shim->listen_fd, EPOLLIN, on_accept, shim,
-			     &shim->accepting);
+		r = watch_clients(shim);
 	if (r >= 0)
 		r = loop_timer(shim->loop, NOBODY_CAME_MS, look, shim, &shim->idle);
 	return r < 0 ? err_num(err, r, "watch the socket") : 0;
@@ -244,6 +253,7 @@ static int start(const struct args *args, struct err *err)
 	}
 	/* what a large message needed goes back when it is over */
 	(void)mallopt(M_MMAP_THRESHOLD, MMAP_FROM);
+	host_raise_files();
 	(void)signal(SIGPIPE, SIG_IGN);
 	/* until it has left the client's terminal: there they are the client's */
 	(void)signal(SIGHUP, SIG_IGN);

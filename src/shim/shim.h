@@ -16,7 +16,10 @@
 #include "rpc/conn.h"
 #include "sys/loop.h"
 
-enum { SHIM_CONNECTIONS = 64 };
+enum {
+	/* a client for each process there may be, and some that ask about them */
+	SHIM_CONNECTIONS = POD_MAX_CONTAINERS + POD_MAX_EXECS + 64,
+};
 
 struct shim {
 	struct loop *loop;

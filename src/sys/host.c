@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
@@ -64,4 +65,14 @@ int host_program_dir(char *ret, size_t size, struct err *err)
 		return err_set(err, -ENAMETOOLONG, "find this program's folder: path too long");
 	*(slash == ret ? slash + 1 : slash) = '\0';
 	return 0;
+}
+
+void host_raise_files(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &limit);
 }

@@ -29,4 +29,7 @@ void host_kernel(char *ret, size_t size);
 /* Where the running program's file is: "/usr/bin/casemate" gives "/usr/bin". */
 int host_program_dir(char *ret, size_t size, struct err *err);
 
+/* From now on as many descriptors as the hard limit allows: for who holds some for each client. */
+void host_raise_files(void);
+
 #endif

@@ -404,6 +404,26 @@ def many_execs():
 
 
 @test("commands", "user")
+def execs_beyond():
+    """seventy sessions at once, beyond 256 descriptors, and beside them who asks is answered"""
+    argv = run_argv("sleep", flags=["-d", "--name", "a"])
+    status, _, said = call(["sh", "-c", 'ulimit -S -n 256 && exec "$@"', "sh", *argv])
+    check(status == 0, said)
+    sessions = [subprocess.Popen([PLACE.casemate, "exec", "-i", "a", "cat"], env=PLACE.env(),
+                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                 stderr=subprocess.PIPE) for _ in range(70)]
+    until(lambda: b"cat" in casemate("ps", "a")[1] and all(
+        len(glob.glob(f"{PLACE.run_dir}/pods/a/io-{session.pid}-*")) == 0 for session in sessions),
+          "all have their streams")
+    check(status_of("a") == "running")
+    for n, session in enumerate(sessions):
+        out, said = session.communicate(b"%d" % n, 20)
+        check((session.returncode, out, said) == (0, b"%d" % n, b""), n, session.returncode, said)
+    check(casemate("delete", "--force", "a")[0] == 0)
+    clean()
+
+
+@test("commands", "user")
 def exec_ends_with_client():
     """what is exec'd ends with its client, and leaves no trace, however often"""
     detached("a", "sleep")
