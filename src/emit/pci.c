@@ -67,11 +67,14 @@ int emit_pci_check(const struct layout *layout)
 static void emit_bridge(struct emit_args *args, const struct layout *layout, size_t index)
 {
 	const struct layout_bridge *bridge = &layout->bridges[index];
-	char above[EMIT_NAME], node[32] = "";
+	char above[EMIT_NAME], node[32] = "", reserve[48] = "";
 
 	(void)bus(bridge->parent, above);
 	if (bridge->node != LAYOUT_NONE)
 		(void)snprintf(node, sizeof(node), ",numa_node=%d", bridge->node);
+	if (bridge->reserve)
+		(void)snprintf(reserve, sizeof(reserve), ",pref64-reserve=%lluM",
+			       (unsigned long long)(bridge->reserve >> 20));
 	switch (bridge->kind) {
 	case LAYOUT_PXB:
 		EMIT(args, "-device", "pxb-pcie,id=bridge%zu,bus=%s,addr=%02x.%x,bus_nr=%u%s",
@@ -80,9 +83,9 @@ static void emit_bridge(struct emit_args *args, const struct layout *layout, siz
 	case LAYOUT_ROOT_PORT:
 		EMIT(args, "-device",
 		     "pcie-root-port,id=bridge%zu,bus=%s,addr=%02x.%x,multifunction=%s,chassis=%zu,"
-		     "slot=%zu,hotplug=off,io-reserve=0,x-speed=32,x-width=16",
+		     "slot=%zu,hotplug=off,io-reserve=0,x-speed=32,x-width=16%s",
 		     index, above, bridge->slot, bridge->function,
-		     bridge->parent == LAYOUT_NONE ? "on" : "off", index + 1, index + 1);
+		     bridge->parent == LAYOUT_NONE ? "on" : "off", index + 1, index + 1, reserve);
 		break;
 	case LAYOUT_UPSTREAM:
 		EMIT(args, "-device", "x3130-upstream,id=bridge%zu,bus=%s,addr=%02x.%x", index,

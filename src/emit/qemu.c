@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "emit/args_priv.h"
@@ -149,6 +150,10 @@ static void emit_backends(struct emit_args *args, const struct layout *layout)
 /* -d to -s: what nobody asked for is off, since the guest takes its time to look at each. */
 static void emit_machine(struct emit_args *args, const struct layout *layout)
 {
+	char low[40] = "";
+
+	if (layout->low_mib)
+		(void)snprintf(low, sizeof(low), ",max-ram-below-4g=%uM", layout->low_mib);
 	for (size_t i = 0; i < layout->device_count; i++)
 		emit_device(args, layout, &layout->devices[i]);
 	emit_pci(args, layout);
@@ -158,7 +163,8 @@ static void emit_machine(struct emit_args *args, const struct layout *layout)
 	EMIT(args, "-m", "size=%uM", layout->memory_mib);
 	EMIT(args, "-machine",
 	     "pc-q35-10.0,smm=off,sata=off,smbus=off,hpet=off,i8042=off,vmport=off,"
-	     "graphics=off,usb=off,dump-guest-core=off,mem-merge=off");
+	     "graphics=off,usb=off,dump-guest-core=off,mem-merge=off%s",
+	     low);
 	EMIT(args, "-mon", "chardev=qmp,mode=control,pretty=off");
 	emit_option(args, "-no-reboot");
 	emit_option(args, "-no-user-config");

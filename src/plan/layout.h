@@ -85,8 +85,9 @@ struct layout_bridge {
 	int16_t parent; /* the bridge whose bus it is on, before it here; LAYOUT_NONE: bus 0 */
 	uint8_t slot;	/* on that bus */
 	uint8_t function;
-	uint8_t bus;  /* the number of its own: a PXB's is given, the others' firmware counts */
-	int16_t node; /* LAYOUT_PXB: of layout.nodes; LAYOUT_NONE */
+	uint8_t bus;	  /* the number of its own: a PXB's is given, the others' firmware counts */
+	int16_t node;	  /* LAYOUT_PXB: of layout.nodes; LAYOUT_NONE */
+	uint64_t reserve; /* LAYOUT_ROOT_PORT: bytes of its window for large BARs; 0: any */
 };
 
 /* A host's device, passed through. */
@@ -109,6 +110,7 @@ struct layout_node {
 struct layout {
 	uint32_t vcpus;
 	uint32_t memory_mib; /* all of the guest's, its own needs included */
+	uint32_t low_mib;    /* of it below 4 GiB at most; 0: as the machine has it */
 	enum layout_accel accel;
 	char cmdline[LAYOUT_CMDLINE_MAX + 1]; /* a function of guest image and accel-free settings */
 	struct layout_device devices[LAYOUT_DEVICES_MAX];

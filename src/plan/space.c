@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plan/space.h"
 
+#include <stdio.h>
+#include <string.h>
+
 enum {
 	SPACE_HIGH,	/* 64 bits and prefetchable */
 	SPACE_PREFETCH, /* prefetchable, 32 bits */
@@ -9,7 +12,12 @@ enum {
 	SPACE_WINDOWS,
 	SPACE_BRIDGE_ALIGN = 1 << 20, /* a bridge's window, at least */
 	SPACE_IO_ALIGN = 1 << 12,
-	SPACE_TCG_BITS = 40, /* of QEMU's own processor, whatever the host's has */
+	SPACE_TCG_BITS = 40,	 /* of QEMU's own processor, whatever the host's has */
+	SPACE_BITS_MOST = 46,	 /* that SeaBIOS uses */
+	SPACE_SLOT_SHIFT = 11,	 /* a slot's window is a multiple of the 2048th part of all */
+	SPACE_SMALL = 256 << 20, /* what is not more, is at its place without our doing */
+	SPACE_LOW_MIB = 2816,	 /* q35 has less than that below 4 GiB, all of it */
+	SPACE_ABOVE_MIB = 16,
 };
 
 struct space_window {
@@ -75,14 +83,101 @@ static void close_windows(struct space_window *windows)
 	}
 }
 
+/* A power of two: windows of such sizes, the largest first, are each at a multiple of their own. */
+static uint64_t round_up(uint64_t size)
+{
+	uint64_t power = 1;
+
+	while (power < size && power <= UINT64_MAX / 2)
+		power *= 2;
+	return power < size ? UINT64_MAX : power;
+}
+
+static int address_bits(const struct machine *machine, const struct layout *layout)
+{
+	return layout->accel == LAYOUT_TCG ? SPACE_TCG_BITS : machine->limits.phys_bits;
+}
+
+/* Of the addresses that SeaBIOS uses. */
+static uint64_t top(int bits)
+{
+	return UINT64_C(1) << (bits > SPACE_BITS_MOST || bits < 0 ? SPACE_BITS_MOST : bits);
+}
+
+/* The window below 64 bits' prefetchable BARs that SeaBIOS gives a bridge when nothing is reserved. */
+static uint64_t firmware_window(const struct layout_bridge *bridge, uint64_t below, uint64_t slot)
+{
+	if (bridge->kind != LAYOUT_ROOT_PORT && bridge->kind != LAYOUT_DOWNSTREAM)
+		return below;
+	return align_up(below > slot ? below : slot, slot);
+}
+
+/*
+ * Sees to it that there is a place for large BARs: see the top. All root ports have a window of
+ * their own then, a small one too: a size that is no power of two would displace the next.
+ */
+static void reserve(const struct machine *machine, const struct plan_choice *choice,
+		    struct layout *layout, const struct space_window (*windows)[SPACE_WINDOWS],
+		    struct plan_space *space)
+{
+	const uint64_t slot = top(address_bits(machine, layout)) >> SPACE_SLOT_SHIFT;
+	uint64_t below[LAYOUT_BRIDGES_MAX + 1] = { 0 };
+	const size_t len = strlen(layout->cmdline);
+
+	space->high = 0;
+	for (size_t i = 0; i < layout->passed_count; i++)
+		for (size_t b = 0; b < PCI_BAR_COUNT; b++) {
+			const struct pci_bar *bar =
+				&machine->devices[choice->given[i].device].bars[b];
+
+			if (bar->index >= 0 && bar->size > 0 && window_of(bar) == SPACE_HIGH)
+				below[layout->passed[i].parent] += (uint64_t)bar->size;
+		}
+	for (size_t i = layout->bridge_count; i-- > 0;) {
+		struct layout_bridge *bridge = &layout->bridges[i];
+		const int parent = bridge->parent == LAYOUT_NONE ? LAYOUT_BRIDGES_MAX
+								 : bridge->parent;
+		uint64_t size = firmware_window(bridge, below[i], slot);
+
+		if (bridge->kind == LAYOUT_ROOT_PORT && !windows[i][SPACE_PREFETCH].size) {
+			if (size < windows[i][SPACE_HIGH].size)
+				size = windows[i][SPACE_HIGH].size;
+			size = bridge->reserve = round_up(size);
+			space->high = size > UINT64_MAX - space->high ? UINT64_MAX
+								      : space->high + size;
+		}
+		below[parent] = size > UINT64_MAX - below[parent] ? UINT64_MAX
+								  : below[parent] + size;
+	}
+	if (layout->memory_mib < SPACE_LOW_MIB)
+		layout->low_mib = layout->memory_mib - SPACE_ABOVE_MIB;
+	if (layout->cmdline[0])
+		(void)snprintf(layout->cmdline + len, sizeof(layout->cmdline) - len, " %s",
+			       PLAN_SPACE_PARAMETER);
+}
+
+/* The addresses that memory and the windows take, in the steps in which SeaBIOS takes them. */
+static uint64_t addresses(const struct layout *layout, const struct plan_space *space, int bits)
+{
+	const uint64_t memory = ((uint64_t)layout->memory_mib << 20) + (UINT64_C(4) << 30);
+	uint64_t size = align_up(space->high, UINT64_C(1) << 30);
+
+	if (space->is_large) {
+		/* the functions of the guest's own have a few KiB there too */
+		size = align_up(size > UINT64_MAX / 4 ? size : size + 1, top(bits) >> 3);
+		/* AMD's processors have no memory in the last 12 GiB of these: it stays below */
+		if (bits == SPACE_TCG_BITS && size <= UINT64_MAX / 2)
+			size *= 2;
+	}
+	return size > UINT64_MAX - memory ? UINT64_MAX : memory + size;
+}
+
 static void check(const struct machine *machine, const struct layout *layout,
 		  const struct plan_space *space, struct plan_reasons *reasons,
 		  struct plan_reasons *unknown)
 {
-	const int bits = layout->accel == LAYOUT_TCG ? SPACE_TCG_BITS : machine->limits.phys_bits;
-	const uint64_t memory = ((uint64_t)layout->memory_mib << 20) + (UINT64_C(4) << 30);
-	const uint64_t base = align_up(memory, space->high_align ? space->high_align : 1);
-	const uint64_t needed = space->high > UINT64_MAX - base ? UINT64_MAX : base + space->high;
+	const int bits = address_bits(machine, layout);
+	const uint64_t needed = addresses(layout, space, bits);
 
 	if (space->low > (uint64_t)PLAN_LOW_MMIO_MIB << 20)
 		plan_reasons_add(reasons, ERR_DEVICE_SPACE,
@@ -96,15 +191,15 @@ static void check(const struct machine *machine, const struct layout *layout,
 		plan_reasons_add(unknown, ERR_UNKNOWN,
 				 "the physical address bits of the CPU: the BARs need %llu GiB",
 				 (unsigned long long)(space->high >> 30));
-	else if (space->high && needed > UINT64_C(1) << bits)
+	else if (space->high && needed > top(bits))
 		plan_reasons_add(reasons, ERR_DEVICE_SPACE,
 				 "BARs and memory need %llu GiB of addresses: %d bits are %llu GiB",
 				 (unsigned long long)(needed >> 30), bits,
-				 (unsigned long long)((UINT64_C(1) << bits) >> 30));
+				 (unsigned long long)(top(bits) >> 30));
 }
 
 void plan_space(const struct machine *machine, const struct plan_choice *choice,
-		const struct layout *layout, struct plan_space *ret, struct plan_reasons *reasons,
+		struct layout *layout, struct plan_space *ret, struct plan_reasons *reasons,
 		struct plan_reasons *unknown)
 {
 	struct space_window windows[LAYOUT_BRIDGES_MAX + 1][SPACE_WINDOWS] = { 0 };
@@ -125,9 +220,11 @@ void plan_space(const struct machine *machine, const struct plan_choice *choice,
 			add(&above[w], windows[i][w].size, windows[i][w].align);
 	}
 	ret->high = windows[LAYOUT_BRIDGES_MAX][SPACE_HIGH].size;
-	ret->high_align = windows[LAYOUT_BRIDGES_MAX][SPACE_HIGH].align;
+	ret->is_large = ret->high > SPACE_SMALL;
 	ret->low = windows[LAYOUT_BRIDGES_MAX][SPACE_LOW].size;
 	ret->low += windows[LAYOUT_BRIDGES_MAX][SPACE_PREFETCH].size;
 	ret->io = windows[LAYOUT_BRIDGES_MAX][SPACE_IO].size;
+	if (ret->is_large)
+		reserve(machine, choice, layout, windows, ret);
 	check(machine, layout, ret, reasons, unknown);
 }

@@ -58,12 +58,12 @@ static void text_of(const struct emit_qemu *emit, struct buf *ret)
 static struct layout with_devices(void)
 {
 	static const struct layout_bridge bridges[] = {
-		{ LAYOUT_PXB, LAYOUT_NONE, 8, 0, 2, 0 },
-		{ LAYOUT_ROOT_PORT, 0, 1, 0, 3, LAYOUT_NONE },
-		{ LAYOUT_UPSTREAM, 1, 0, 0, 4, LAYOUT_NONE },
-		{ LAYOUT_DOWNSTREAM, 2, 0, 0, 5, LAYOUT_NONE },
-		{ LAYOUT_DOWNSTREAM, 2, 1, 0, 6, LAYOUT_NONE },
-		{ LAYOUT_ROOT_PORT, LAYOUT_NONE, 9, 0, 1, LAYOUT_NONE },
+		{ LAYOUT_PXB, LAYOUT_NONE, 8, 0, 2, 0, 0 },
+		{ LAYOUT_ROOT_PORT, 0, 1, 0, 3, LAYOUT_NONE, 0 },
+		{ LAYOUT_UPSTREAM, 1, 0, 0, 4, LAYOUT_NONE, 0 },
+		{ LAYOUT_DOWNSTREAM, 2, 0, 0, 5, LAYOUT_NONE, 0 },
+		{ LAYOUT_DOWNSTREAM, 2, 1, 0, 6, LAYOUT_NONE, 0 },
+		{ LAYOUT_ROOT_PORT, LAYOUT_NONE, 9, 0, 1, LAYOUT_NONE, 0 },
 	};
 	static const struct layout_passed passed[] = {
 		{ .host = { .bus = 0x21 },
@@ -272,6 +272,27 @@ static void refuses_a_layout_that_no_vm_has(void **state)
 	assert_null(emit.argv.at);
 }
 
+/* What plan/space.h asks firmware for. */
+static void large_bars_have_windows_and_memory_on_both_sides(void **state)
+{
+	CLEANUP(emit_qemu_done) struct emit_qemu emit = { 0 };
+	struct layout layout = with_devices();
+	CLEANUP(buf_done) struct buf text = { 0 };
+
+	(void)state;
+	layout.bridges[1].reserve = UINT64_C(256) << 30;
+	layout.low_mib = 1000;
+	emitted(&layout, &emit);
+	text_of(&emit, &text);
+	assert_int_equal(buf_add(&text, "", 1), 0);
+	assert_non_null(strstr((const char *)text.at,
+			       "pcie-root-port,id=bridge1,bus=bridge0,addr=01.0,multifunction=off,"
+			       "chassis=2,slot=2,hotplug=off,io-reserve=0,x-speed=32,x-width=16,"
+			       "pref64-reserve=262144M\n"));
+	assert_non_null(strstr((const char *)text.at, ",mem-merge=off,max-ram-below-4g=1000M\n"));
+	assert_null(strstr((const char *)text.at, "x3130-upstream,id=bridge2,pref64"));
+}
+
 static void refuses_a_tree_that_no_vm_has(void **state)
 {
 	struct emit_qemu emit = { 0 };
@@ -315,6 +336,7 @@ int main(void)
 		cmocka_unit_test(options_are_in_order),
 		cmocka_unit_test(without_kvm_there_is_no_descriptor_for_it),
 		cmocka_unit_test(refuses_a_layout_that_no_vm_has),
+		cmocka_unit_test(large_bars_have_windows_and_memory_on_both_sides),
 		cmocka_unit_test(refuses_a_tree_that_no_vm_has),
 	};
 

@@ -25,6 +25,7 @@ struct fixture {
 	struct layout layout;
 	struct plan_space space;
 	struct plan_reasons reasons, unknown;
+	uint32_t memory_mib;
 };
 
 /* Eight root complexes, each with a switch that has a GPU and a NIC with a small BAR. */
@@ -81,7 +82,8 @@ static void plan(struct fixture *f, enum machine_kind most, enum layout_mode mod
 	memset(&f->reasons, 0, sizeof(f->reasons));
 	memset(&f->unknown, 0, sizeof(f->unknown));
 	f->machine->limits.phys_bits = bits;
-	f->layout.memory_mib = 4096;
+	f->layout.memory_mib = f->memory_mib;
+	(void)snprintf(f->layout.cmdline, sizeof(f->layout.cmdline), "root");
 	f->layout.accel = LAYOUT_KVM;
 	for (size_t i = 0; i < f->machine->device_count; i++)
 		if (f->machine->devices[i].kind == MACHINE_GPU ||
@@ -97,6 +99,7 @@ static int set_up(void **state)
 	struct fixture *f = calloc(1, sizeof(*f));
 
 	f->machine = server(&f->arena, 512 * GIB);
+	f->memory_mib = 4096;
 	*state = f;
 	return 0;
 }
@@ -121,8 +124,55 @@ static void eight_of_512_gib_need_43_bits_flat(void **state)
 	plan(f, MACHINE_GPU, LAYOUT_FLATTEN, 42);
 	assert_int_equal(f->reasons.count, 1);
 	assert_int_equal(f->reasons.at[0].code, ERR_DEVICE_SPACE);
-	assert_non_null(strstr(f->reasons.at[0].text, "4608 GiB"));
+	assert_non_null(strstr(f->reasons.at[0].text, "4616 GiB"));
 	assert_non_null(strstr(f->reasons.at[0].text, "42 bits are 4096 GiB"));
+}
+
+/* Whichever of the two is larger: what SeaBIOS makes of it, or what keeps BARs aligned. */
+static void root_ports_have_windows_of_powers_of_two(void **state)
+{
+	struct fixture *f = *state;
+
+	plan(f, MACHINE_NIC, LAYOUT_FLATTEN, 46);
+	assert_int_equal(f->layout.bridge_count, 16);
+	for (size_t i = 0; i < f->layout.bridge_count; i++)
+		assert_true(f->layout.bridges[i].reserve == (i % 2 ? 32 * GIB : 512 * GIB));
+	assert_string_equal(f->layout.cmdline, "root " PLAN_SPACE_PARAMETER);
+	assert_int_equal(f->layout.low_mib, 0);
+	/* 512 GiB and a port's 32 of firmware, or 1024 of the kernel */
+	plan(f, MACHINE_NIC, LAYOUT_REPLICATE, 46);
+	for (size_t i = 0; i < f->layout.bridge_count; i++)
+		assert_true(f->layout.bridges[i].reserve ==
+			    (f->layout.bridges[i].kind == LAYOUT_ROOT_PORT ? 1024 * GIB : 0));
+}
+
+static void with_large_bars_some_memory_is_above_4_gib(void **state)
+{
+	struct fixture *f = *state;
+
+	f->memory_mib = 2815;
+	plan(f, MACHINE_GPU, LAYOUT_FLATTEN, 46);
+	assert_int_equal(f->layout.low_mib, 2799);
+	f->memory_mib = 2816;
+	plan(f, MACHINE_GPU, LAYOUT_FLATTEN, 46);
+	assert_int_equal(f->layout.low_mib, 0);
+}
+
+static void small_bars_change_nothing_up_to_256_mib(void **state)
+{
+	struct fixture *f = *state;
+
+	for (int more = 0; more < 2; more++) {
+		for (size_t i = 0; i < f->machine->device_count; i++)
+			if (f->machine->devices[i].kind == MACHINE_GPU)
+				f->machine->devices[i].bars[0].size = (32 << 20) << more;
+		f->memory_mib = 512;
+		plan(f, MACHINE_GPU, LAYOUT_FLATTEN, 46);
+		assert_int_equal(f->space.is_large, more);
+		assert_int_equal(f->layout.bridges[0].reserve != 0, more);
+		assert_int_equal(f->layout.low_mib != 0, more);
+		assert_int_equal(strcmp(f->layout.cmdline, "root") != 0, more);
+	}
 }
 
 /* A window is as large as its largest BAR allows it to be aligned: the small one doubles it. */
@@ -225,6 +275,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(eight_of_512_gib_need_43_bits_flat),
+		TEST(root_ports_have_windows_of_powers_of_two),
+		TEST(with_large_bars_some_memory_is_above_4_gib),
+		TEST(small_bars_change_nothing_up_to_256_mib),
 		TEST(a_small_bar_beside_a_large_one_doubles_a_switchs_window),
 		TEST(unknown_bits_are_said_and_refuse_nothing),
 		TEST(bars_below_4_gib_have_their_own_limit),
