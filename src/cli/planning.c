@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "cli/machine.h"
+#include "lease/lease.h"
 #include "lease/rundir.h"
 #include "plan/plan.h"
 #include "sys/file.h"
@@ -62,22 +63,57 @@ int planning_open_guest(const struct config *config, int *ret_fd, struct manifes
 	return 0;
 }
 
-/* What other pods have leased: a name in the run directory for each (lease/lease.h). */
-static int find_taken(const struct config *config, struct arena *arena, struct plan_wish *wish)
+/* What could be in use without a pod: other kinds' drivers let go of everything. */
+static bool may_be_used(const struct machine_device *device)
 {
-	CLEANUP(strv_done) struct strv names = { 0 };
-	cleanup_close int run_fd = -1;
-	struct pci_address *taken;
+	enum { CLASS_STORAGE = 0x01, CLASS_NETWORK = 0x02 };
+	const int class = device->class_code >> 16;
 
-	if (lease_run_dir_look(config_text(config, CONFIG_RUN_DIR), &run_fd, NULL) < 0 ||
-	    file_list(run_fd, "devices", &names, NULL) < 0)
-		return 0;
-	taken = arena_array(arena, names.len + 1, sizeof(*taken));
+	return device->driver && (class == CLASS_STORAGE || class == CLASS_NETWORK);
+}
+
+static bool has_name(const struct strv *names, const char *name)
+{
+	for (size_t i = 0; i < names->len; i++)
+		if (strcmp(names->at[i], name) == 0)
+			return true;
+	return false;
+}
+
+/* What live pods have, and the host uses. What cannot be looked at, the lease will refuse. */
+static int find_taken(const struct config *config, struct arena *arena,
+		      const struct machine *machine, struct plan_wish *wish)
+{
+	CLEANUP(strv_done) struct strv claims = { 0 };
+	cleanup_close int run_fd = -1, proc_fd = -1, sysfs_fd = -1, dev_fd = -1;
+	struct plan_taken *taken = arena_array(arena, machine->device_count + 1, sizeof(*taken));
+	struct lease_opts opts;
+
 	if (!taken)
 		return -ENOMEM;
-	for (size_t i = 0; i < names.len; i++)
-		if (pci_address_parse_string(names.at[i], &taken[wish->taken_count]) == 0)
-			wish->taken_count++;
+	if (lease_run_dir_look(config_text(config, CONFIG_RUN_DIR), &run_fd, NULL) == 0)
+		(void)file_list(run_fd, "devices", &claims, NULL);
+	if (file_open_dir(AT_FDCWD, "/proc", &proc_fd, NULL) < 0 ||
+	    file_open_dir(AT_FDCWD, "/sys", &sysfs_fd, NULL) < 0 ||
+	    file_open_dir(AT_FDCWD, "/dev", &dev_fd, NULL) < 0)
+		return 0;
+	opts = (struct lease_opts){
+		.run_fd = run_fd, .proc_fd = proc_fd, .sysfs_fd = sysfs_fd, .dev_fd = dev_fd
+	};
+	for (size_t i = 0; i < machine->device_count; i++) {
+		const struct machine_device *device = &machine->devices[i];
+		char address[PCI_ADDRESS_TEXT];
+		struct err err = { 0 };
+
+		(void)pci_address_format(device->address, address);
+		if ((!may_be_used(device) && !has_name(&claims, address)) ||
+		    lease_device_busy(&opts, address, &err) != -EBUSY)
+			continue;
+		taken[wish->taken_count] =
+			(struct plan_taken){ device->address, arena_strdup(arena, err.msg) };
+		if (!taken[wish->taken_count++].by)
+			return -ENOMEM;
+	}
 	wish->taken = taken;
 	return 0;
 }
@@ -126,8 +162,6 @@ static int make_wish(const struct planning_request *request, struct arena *arena
 	if (parse_mode(devices->mode, &ret->mode) < 0)
 		return err_coded(err, ERR_USAGE, -EINVAL,
 				 "--mode '%s': none of auto, replicate, flatten", devices->mode);
-	if (!request->from && find_taken(request->config, arena, ret) < 0)
-		return err_num(err, -ENOMEM, "plan the devices");
 	return 0;
 }
 
@@ -174,6 +208,10 @@ int planning_make(const struct planning_request *request, struct arena *arena,
 	r = cli_machine_load(request->from, arena, NULL, &planning->machine, err);
 	if (r < 0)
 		return r;
+	if (!request->from)
+		r = find_taken(request->config, arena, planning->machine, &wish);
+	if (r < 0)
+		return err_num(err, r, "plan the devices");
 	r = plan_devices(planning->machine, &wish, &planning->plan);
 	return r < 0 ? err_num(err, r, "plan the devices") : 0;
 }

@@ -11,6 +11,7 @@
 #include "lease/kind_priv.h"
 #include "lease/lease.h"
 #include "sys/file.h"
+#include "sys/lockfile.h"
 #include "sys/pcidev.h"
 
 const char *lease_device_path(const char *address, const char *file, char ret[static DEVICE_PATH])
@@ -289,6 +290,48 @@ static int format_arg(const struct device *device, char ret[static LEASE_ARG_MAX
 		     device->override[0] ? " " : "", device->override);
 
 	return n > LEASE_ARG_MAX ? -EINVAL : 0;
+}
+
+/* Nobody takes our look at the lock for a life: whoever tries it too has the directory's first. */
+static int pod_lives(const struct lease_site *site, const char *pod, bool *ret)
+{
+	cleanup_close int leases_fd = -1, journal_fd = -1;
+	char file[TEXT_NAME_MAX + sizeof(".journal")];
+	int r = lease_open_dir(site, "leases", &leases_fd, NULL);
+
+	*ret = false;
+	if (r == 0)
+		r = file_lock(leases_fd, true, LEASE_RECOVERY_MS);
+	(void)snprintf(file, sizeof(file), "%s.journal", pod);
+	if (r == 0)
+		r = lockfile_open(leases_fd, file, false, 0, &journal_fd, NULL);
+	*ret = r == -EWOULDBLOCK;
+	return r == -EWOULDBLOCK || r == -ENOENT ? 0 : r;
+}
+
+int lease_device_busy(const struct lease_opts *opts, const char *address, struct err *err)
+{
+	const struct lease_site site = { .pod = "",
+					 .run_fd = opts->run_fd,
+					 .proc_fd = opts->proc_fd,
+					 .sysfs_fd = opts->sysfs_fd,
+					 .dev_fd = opts->dev_fd };
+	char owner[TEXT_NAME_MAX + 1] = "", driver[DRIVER_MAX + 1];
+	bool lives = false;
+	int r = 0;
+
+	if (site.run_fd >= 0)
+		r = lease_claim_owner(&site, LEASE_DEVICES, address, sizeof(owner), owner, err);
+	if (r == 0 && owner[0])
+		r = pod_lives(&site, owner, &lives);
+	if (r < 0)
+		return err_num(err, r, "see who has %s", address);
+	if (lives)
+		return err_coded(err, ERR_DEVICE_HELD, -EBUSY, "pod '%s' has it", owner);
+	r = lease_device_driver(&site, address, driver, err);
+	if (r < 0 || !driver[0] || strcmp(driver, DEVICE_VFIO) == 0)
+		return r;
+	return lease_use_check(&site, address, err);
 }
 
 int lease_devices(struct lease *lease, const struct lease_device *wants, size_t count,

@@ -142,6 +142,13 @@ int lease_devices(struct lease *lease, const struct lease_device *wants, size_t 
 		  struct err *err);
 
 /*
+ * Why a device that is there could not be leased now: -EBUSY (ERR_DEVICE_HELD) and who has it, a
+ * pod that lives or the host; 0 if nobody. What a dead pod has left counts as free, since who
+ * starts a pod recovers first. Waits for a recovery that runs. Other errors are of the looking.
+ */
+int lease_device_busy(const struct lease_opts *opts, const char *address, struct err *err);
+
+/*
  * Gives the node of an IOMMU group to a user, until the lease is undone. Its devices have been
  * leased before. -EBUSY if somebody else has one of them; -ENOENT if there is no such node.
  */

@@ -35,6 +35,12 @@ enum plan_near {
 	PLAN_NEAR_COUNT
 };
 
+/* A device that a pod or the host uses, and who: "pod 'web' has it". */
+struct plan_taken {
+	struct pci_address address;
+	const char *by;
+};
+
 struct plan_wish {
 	const struct pci_address *named;
 	size_t named_count;
@@ -45,7 +51,7 @@ struct plan_wish {
 	bool no_peers;		  /* the devices' BARs are not mapped for one another */
 	const char *keep_drivers; /* names with blanks between: a device that one of these drives
 				   * is the host's and is not taken */
-	const struct pci_address *taken; /* leased by other pods */
+	const struct plan_taken *taken; /* not to be had just now */
 	size_t taken_count;
 };
 

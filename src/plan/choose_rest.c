@@ -34,8 +34,8 @@ const char *plan_choose_refusal(const struct plan_chooser *chooser, int index, c
 	if (is_bridge(device))
 		return "it is a bridge";
 	for (size_t i = 0; i < chooser->wish->taken_count; i++)
-		if (pci_address_cmp(chooser->wish->taken[i], device->address) == 0)
-			return "a pod has it";
+		if (pci_address_cmp(chooser->wish->taken[i].address, device->address) == 0)
+			return chooser->wish->taken[i].by;
 	if (device->driver && has_word(chooser->wish->keep_drivers, device->driver)) {
 		(void)snprintf(ret, size,
 			       "the host's driver '%s' has it, and keep_drivers says that the "

@@ -3,6 +3,7 @@
 # What cannot be had is refused by name, at once, and nothing is left half done; what goes away
 # while a pod has it is named, and the rest goes back.
 import sys
+import tempfile
 import time
 
 sys.dont_write_bytecode = True
@@ -46,7 +47,7 @@ def both(bench, code, words, flags):
 
 def too_many(bench):
     both(bench, "device-count", ("9 GPUs", "has 4"), pods.request(9))
-    both(bench, "device-count", ("3 NVMe disks", "has 2"), pods.request(0, 0, (), "--nvme", "3"))
+    both(bench, "device-count", ("4 NVMe disks", "has 3"), pods.request(0, 0, (), "--nvme", "4"))
     both(bench, "device-count", ("3 devices within one switch",),
          pods.request(3, 0, (), "--near", "switch"))
 
@@ -96,6 +97,51 @@ def interface_in_use(bench):
     bench.run("ip", "link", "del", "br0").ok()
 
 
+def two_of(bench):
+    """Addresses of the NIC and the disk that are functions of one device, in one group."""
+    nic = [row.split()[0] for row in
+           bench.run("lspci", "-D", "-n", "-d", "1af4:1041").ok().text.splitlines()]
+    nic, = [address for address in nic if address not in AT.values()]
+    return nic, nic[:-1] + "1"
+
+
+def shared_group(bench):
+    """What shares the group with it may not be taken: kept by the host, or in use."""
+    nic, disk = two_of(bench)
+    flags = pods.request(0, 0, (nic,))
+    equal({device["host"] for device in pods.plan(bench, flags)["devices"]}, {nic, disk})
+    both(bench, "device-held", (disk, "IOMMU group", nic, "keep_drivers"),
+         [*flags, "--config", "keep_drivers=nvme"])
+    name = pods.disk(bench, disk)
+    bench.run("sh", "-c", f"mkswap /dev/{name} && swapon /dev/{name}").ok()
+    both(bench, "device-held", (disk, "IOMMU group", nic, f"'{name}' is swap"), flags)
+    bench.run("swapoff", f"/dev/{name}").ok()
+
+
+def without_reset(bench):
+    """The kernel has no way to reset it: it is given back all the same, and that is said."""
+    before, at = pods.drivers(bench), f"/sys/bus/pci/devices/{AT['igb']}"
+    methods = bench.run("cat", f"{at}/reset_method").ok().text.strip()
+    pods.start(bench, "killed", pods.request(0, 0, ("igb",))).ok()
+    pods.kill(bench, "killed")
+    bench.run("sh", "-c", f"echo >{at}/reset_method").ok()
+    found = bench.run("casemate", "recover").ok()
+    assert AT["igb"] in found.text and "could not be reset" in found.text, str(found)
+    bench.run("sh", "-c", f"echo {methods} >{at}/reset_method").ok()
+    pods.nothing_left(bench, before)
+
+
+def chosen_around(bench):
+    """What is counted is chosen among what nobody uses."""
+    name = pods.disk(bench, "nvme1")
+    flags = pods.request(0, 0, (), "--nvme", "1")
+    bench.run("sh", "-c", f"mkswap /dev/{name} && swapon /dev/{name}").ok()
+    assert AT["nvme1"] not in [device["host"] for device in pods.plan(bench, flags)["devices"]]
+    planned_not(bench, "device-count", ("3 NVMe disks", "has 3", "2 can be given"),
+                pods.request(0, 0, (), "--nvme", "3"))
+    bench.run("swapoff", f"/dev/{name}").ok()
+
+
 def taken_by_another(bench):
     """The second is refused by the first one's name; and again what is held for its sake."""
     before = pods.drivers(bench)
@@ -103,6 +149,17 @@ def taken_by_another(bench):
         for name in SWITCH2:
             both(bench, "device-held", (AT[name], "pod 'first' has it"),
                  pods.request(0, 0, (name,)))
+    pods.nothing_left(bench, before)
+
+
+def left_by_the_dead(bench):
+    """A killed pod's device can be planned with; the next pod that starts gives it back first."""
+    before = pods.drivers(bench)
+    pods.start(bench, "killed", pods.request(0, 0, ("gpu2",))).ok()
+    pods.kill(bench, "killed")
+    equal(pods.plan(bench, pods.request(0, 0, ("gpu2",)))["feasible"], True)
+    with pods.running(bench, "next", pods.request(0, 0, ("gpu2",))):
+        pass
     pods.nothing_left(bench, before)
 
 
@@ -136,7 +193,18 @@ def driver_refuses(bench):
     pods.nothing_left(bench, before)
 
 
-bench = Bench()
+# a NIC and a disk that are functions of one device
+DISK = tempfile.NamedTemporaryFile()
+DISK.truncate(64 << 20)
+EXTRA = ["-device", "pcie-root-port,id=two,bus=pcie.0,addr=0x10,chassis=40,slot=40",
+         "-netdev", "hubport,id=two,hubid=0",
+         "-device", "virtio-net-pci,bus=two,addr=0.0,multifunction=on,netdev=two,"
+         "disable-legacy=on,iommu_platform=on,ats=on,romfile=",
+         "-blockdev", f"driver=raw,node-name=two,file.driver=file,file.filename={DISK.name}",
+         "-device", "nvme,id=twodisk,bus=two,addr=0.1,serial=lab-two",
+         "-device", "nvme-ns,bus=twodisk,drive=two,nsid=1"]
+
+bench = Bench(EXTRA)
 bench.test("more than there are is refused in numbers", too_many)
 bench.test("what is not there, or a bridge, is refused by address", no_such)
 bench.test("a sibling whose driver the host keeps is refused, with the way to it", kept)
@@ -144,6 +212,11 @@ bench.test("a disk in use is refused by name, also where it must only be held", 
 bench.test("an interface in use is refused by name, also where it must only be held",
            interface_in_use)
 bench.test("another pod's device is refused by that pod's name", taken_by_another)
+bench.test("a device whose group has one that may not be taken is refused, by both names",
+           shared_group)
+bench.test("a device that cannot be reset goes back, and that is said", without_reset)
+bench.test("what is counted is chosen among what the host does not use", chosen_around)
+bench.test("what a dead pod has left does not keep a plan from being made", left_by_the_dead)
 bench.test("a device that has vanished when it is to go back is named, and the rest goes back",
            vanished)
 bench.test("a device whose driver is not there any more stays, is named, and goes back later",

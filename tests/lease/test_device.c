@@ -19,6 +19,24 @@ static void refuses_a_device_of_another_pod_at_once_by_name(void **state)
 	assert_as_before();
 }
 
+static void tells_who_has_a_device_while_he_lives(void **state)
+{
+	struct lease *web = open_pod("web");
+	const struct lease_device want = wanted(NVME);
+
+	(void)state;
+	assert_int_equal(lease_device_busy(&opts, NVME, &e), 0);
+	assert_int_equal(lease_devices(web, &want, 1, &e), 0);
+	assert_int_equal(lease_device_busy(&opts, NVME, &e), -EBUSY);
+	assert_string_equal(e.msg, "pod 'web' has it");
+	assert_int_equal(lease_device_busy(&opts, SPARE, &e), 0);
+	web = lease_free(web); /* as dead as by SIGKILL */
+	assert_int_equal(lease_device_busy(&opts, NVME, &e), 0);
+	assert_string_equal(driver_of(NVME), "vfio-pci");
+	assert_int_equal(lease_recover(&opts, NULL, NULL, &e), 0);
+	assert_as_before();
+}
+
 /* Between the look at a device and its claim the other pod is quicker. */
 static void take_spare_first(void *data, const char *where)
 {
@@ -231,6 +249,7 @@ static void names_a_device_that_goes_while_it_is_taken(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		WITH_A_PICTURE(tells_who_has_a_device_while_he_lives),
 		WITH_A_PICTURE(refuses_a_device_of_another_pod_at_once_by_name),
 		WITH_A_PICTURE(touches_no_device_that_another_pod_claimed_first),
 		WITH_A_PICTURE(refuses_a_device_that_changes_before_it_is_claimed),

@@ -210,7 +210,8 @@ static void nine_of_four_are_refused_in_numbers(void **state)
 
 static void what_another_pod_has_is_not_chosen_and_not_given_by_name(void **state)
 {
-	const struct pci_address taken[] = { { .bus = 0x85 }, { .bus = 0x83 } };
+	const struct plan_taken taken[] = { { { .bus = 0x85 }, "pod 'web' has it" },
+					    { { .bus = 0x83 }, "the host uses it" } };
 	struct fixture *f = *state;
 
 	f->wish.taken = taken;
@@ -219,10 +220,10 @@ static void what_another_pod_has_is_not_chosen_and_not_given_by_name(void **stat
 	choose(f);
 	refused(f, ERR_DEVICE_COUNT, "3 GPUs asked for: this machine has 4, and 2 can be given");
 	f->wish.gpus = 0;
-	f->wish.named = taken;
+	f->wish.named = &taken[0].address;
 	f->wish.named_count = 1;
 	choose(f);
-	refused(f, ERR_DEVICE_HELD, "a pod has it");
+	refused(f, ERR_DEVICE_HELD, "85:00.0: pod 'web' has it");
 }
 
 static void what_is_not_there_is_refused_by_name(void **state)
