@@ -94,15 +94,16 @@ static int read_all(int fd, struct buf *ret)
 	return 0;
 }
 
-static int run_shim(const struct client *client, struct err *err)
+/* The shim goes if *ret_held_fd is closed before somebody has connected to it. */
+static int run_shim(const struct client *client, int *ret_held_fd, struct err *err)
 {
 	char folder[3072], program[4096];
-	char *argv[] = { program,    "-namespace", "casemate", "-id", NULL,
-			 "-run-dir", NULL,	   "start",    NULL };
-	cleanup_close int out_fd = -1, in_fd = -1, pidfd = -1;
+	char *argv[] = { program,    "-namespace", "casemate", "-id",	NULL,
+			 "-run-dir", NULL,	   "-held",    "start", NULL };
+	cleanup_close int out_fd = -1, in_fd = -1, pidfd = -1, held_fd = -1;
 	CLEANUP(buf_done) struct buf said = { 0 };
 	int pair[2], status, r;
-	struct spawn_fd fds[2];
+	struct spawn_fd fds[3];
 	pid_t pid;
 
 	r = host_program_dir(folder, sizeof(folder), err);
@@ -115,8 +116,13 @@ static int run_shim(const struct client *client, struct err *err)
 		return err_sys(err, "make a pipe");
 	in_fd = pair[0];
 	out_fd = pair[1];
-	fds[0] = (struct spawn_fd){ out_fd, 1 };
-	fds[1] = (struct spawn_fd){ out_fd, 2 };
+	if (pipe2(pair, O_CLOEXEC) < 0)
+		return err_sys(err, "make a pipe");
+	held_fd = pair[0];
+	*ret_held_fd = pair[1];
+	fds[0] = (struct spawn_fd){ held_fd, 0 };
+	fds[1] = (struct spawn_fd){ out_fd, 1 };
+	fds[2] = (struct spawn_fd){ out_fd, 2 };
 	r = spawn_start(&(struct spawn_request){ .argv = argv,
 						 .envp = environ,
 						 .fds = fds,
@@ -137,12 +143,13 @@ static int run_shim(const struct client *client, struct err *err)
 
 int client_start(const struct config *config, const char *pod, struct client *ret, struct err *err)
 {
+	cleanup_close int held_fd = -1;
 	int r;
 
 	r = prepare(config, pod, ret, err);
 	if (r < 0)
 		return r;
-	r = run_shim(ret, err);
+	r = run_shim(ret, &held_fd, err);
 	if (r < 0)
 		return r;
 	r = connect_shim(ret, err);

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * containerd-shim-casemate-v2 -id NAME [-namespace NS] [-run-dir DIR] start
+ * containerd-shim-casemate-v2 -id NAME [-namespace NS] [-run-dir DIR] [-held] start
  *
  * Makes the pod's run directory and socket, leaves a process that serves them, and prints the
  * socket's address (containerd, runtime/v2/README.md, "start"). What goes wrong before that is on
- * stderr, one line, with status 1.
+ * stderr, one line, with status 1. With -held standard input is a pipe whose other end the starter
+ * holds until it has connected: killed before that, it leaves nothing behind.
  *
  * How this works: the pod's client, if it is in the foreground, owns the pod by its connection.
  * shim_end() ends the VM; when it is gone, on_end() undoes the lease and the loop stops. A client
@@ -40,6 +41,7 @@ struct args {
 	const char *id;
 	const char *run_dir;
 	const char *program; /* casemate; NULL: beside this program */
+	bool held;
 };
 
 void shim_end(struct shim *shim)
@@ -126,6 +128,19 @@ static void on_accept(void *data, uint32_t events)
 		shim->accepting = loop_source_free(shim->accepting);
 }
 
+/* It may have connected before: that one is not to be overlooked. */
+static void on_starter_gone(void *data, uint32_t events)
+{
+	struct shim *shim = data;
+
+	shim->starter = loop_source_free(shim->starter);
+	(void)close(shim->starter_fd);
+	shim->starter_fd = -1;
+	on_accept(shim, events);
+	if (!has_connections(shim))
+		look(shim);
+}
+
 static void on_signal(void *data, uint32_t events)
 {
 	struct shim *shim = data;
@@ -145,6 +160,9 @@ static int watch(struct shim *shim, struct err *err)
 	r = loop_add(shim->loop, shim->signal_fd, EPOLLIN, on_signal, shim, &shim->signals);
 	if (r >= 0)
 		r = watch_clients(shim);
+	if (r >= 0 && shim->starter_fd >= 0)
+		r = loop_add(shim->loop, shim->starter_fd, EPOLLIN, on_starter_gone, shim,
+			     &shim->starter);
 	if (r >= 0)
 		r = loop_timer(shim->loop, NOBODY_CAME_MS, look, shim, &shim->idle);
 	return r < 0 ? err_num(err, r, "watch the socket") : 0;
@@ -181,6 +199,7 @@ static void shut(struct shim *shim, struct err *err)
 	(void)loop_source_free(shim->idle);
 	(void)loop_source_free(shim->accepting);
 	(void)loop_source_free(shim->signals);
+	(void)loop_source_free(shim->starter);
 	(void)pod_free(shim->pod);
 	(void)lease_undo(shim->lease, err);
 	for (size_t i = 0; i < SHIM_CONNECTIONS; i++)
@@ -228,6 +247,7 @@ static int start(const struct args *args, struct err *err)
 {
 	struct shim shim = { .listen_fd = -1,
 			     .signal_fd = -1,
+			     .starter_fd = -1,
 			     .host = {
 				     .run_fd = -1, .proc_fd = -1, .sysfs_fd = -1, .dev_fd = -1 } };
 	uint64_t began_us = host_boottime_us();
@@ -258,6 +278,8 @@ static int start(const struct args *args, struct err *err)
 	/* until it has left the client's terminal: there they are the client's */
 	(void)signal(SIGHUP, SIG_IGN);
 	(void)signal(SIGINT, SIG_IGN);
+	if (args->held)
+		shim.starter_fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
 	r = detach();
 	if (r >= 0)
 		r = serve(&shim, args, began_us, err);
@@ -275,6 +297,7 @@ static int parse(int argc, char **argv, struct args *args)
 		{ "address", required_argument, NULL, 'a' },
 		{ "run-dir", required_argument, NULL, 'r' },
 		{ "casemate", required_argument, NULL, 'c' },
+		{ "held", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
 	int c;
@@ -286,6 +309,8 @@ static int parse(int argc, char **argv, struct args *args)
 			args->run_dir = optarg;
 		else if (c == 'c')
 			args->program = optarg;
+		else if (c == 'h')
+			args->held = true;
 		else if (c == '?')
 			return -EINVAL;
 	}

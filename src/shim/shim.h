@@ -27,7 +27,8 @@ struct shim {
 	struct lease *lease;
 	struct pod *pod;
 	int listen_fd, signal_fd;
-	struct loop_source *accepting, *signals;
+	int starter_fd; /* hangs up when who started this goes; -1: that is not to be known */
+	struct loop_source *accepting, *signals, *starter;
 	struct loop_source *idle; /* fires when nobody came, or nobody is left to serve */
 	struct rpc_conn *conns[SHIM_CONNECTIONS];
 	char *program;	/* `casemate` */

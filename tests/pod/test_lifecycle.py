@@ -793,6 +793,26 @@ def client_before_create():
 
 
 @test("kills", "user")
+def client_before_connecting():
+    """a shim whose starter goes before it has connected ends at once; else it stays"""
+    argv = [os.path.join(PLACE.bin, "containerd-shim-casemate-v2"), "-id", "a", "-run-dir",
+            PLACE.run_dir, "-held", "start"]
+    for connects in False, True:
+        shim = subprocess.Popen(argv, env=PLACE.env(), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        check(shim.stdout.readline().startswith(b"unix://") and shim.wait(10) == 0)
+        check(pids("containerd-shim"), "it is there while its starter is")
+        if connects:
+            connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            connection.connect(f"{PLACE.run_dir}/pods/a/shim.sock")
+        shim.stdin.close()
+        shim.stdout.close()
+        if connects:
+            check(ask("a", "Connect", b"")[0] != 1 and pids("containerd-shim"), "it stays")
+            connection.close()
+        clean(1 if not connects else 5)
+
+
+@test("kills", "user")
 def live_pod():
     """recover beside a live pod changes nothing"""
     detached("a", "sleep")
