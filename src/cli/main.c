@@ -24,6 +24,8 @@ static const struct cli_command commands[] = {
 	  cli_topology_main },
 	{ "plan", "[FLAG...]", "the VM that a request would get, and its devices' tree",
 	  cli_plan_main },
+	{ "devices", "[FLAG...] list|vfs ADDRESS NUMBER",
+	  "what could be given to pods; virtual functions", cli_devices_main },
 	{ "measure", "[FLAG...]", "the digest that a processor has of a guest it launches",
 	  cli_measure_main },
 	{ "verify", "[FLAG...]", "is evidence genuine, and is it what was expected",

@@ -15,7 +15,7 @@ enum {
 	EXEC = OPTIONS_EXEC,
 	/* those that speak of pods that are there, or were */
 	PODS = OPTIONS_LIST | OPTIONS_STATE | OPTIONS_PS | OPTIONS_LOGS | OPTIONS_KILL |
-	       OPTIONS_DELETE | OPTIONS_RECOVER,
+	       OPTIONS_DELETE | OPTIONS_RECOVER | OPTIONS_DEVICES,
 	PLAN = OPTIONS_PLAN,
 	TOPOLOGY = OPTIONS_TOPOLOGY,
 	MEASURE = OPTIONS_MEASURE,
@@ -119,7 +119,7 @@ static const struct flag flags[] = {
 	{ "all", 0, false, OPT_ALL, OPTIONS_KILL, "every process in the container" },
 	{ "force", 'f', false, OPT_FORCE, OPTIONS_DELETE, "one that runs, too" },
 	{ "follow", 'f', false, OPT_FOLLOW, OPTIONS_LOGS, "go on until the container ends" },
-	{ "json", 0, false, OPT_JSON, OPTIONS_LIST | OPTIONS_RECOVER | MEASURE | VERIFY,
+	{ "json", 0, false, OPT_JSON, OPTIONS_LIST | OPTIONS_RECOVER | OPTIONS_DEVICES | MEASURE | VERIFY,
 	  "for programs" },
 	{ "device", 0, true, OPT_DEVICE, RUN | PLAN, "this one, by its PCI address" },
 	{ "gpus", 0, true, OPT_GPUS, RUN | PLAN, "so many GPUs, besides those named" },

@@ -75,6 +75,7 @@ enum options_command {
 	OPTIONS_TOPOLOGY = 1 << 12,
 	OPTIONS_MEASURE = 1 << 13,
 	OPTIONS_VERIFY = 1 << 14,
+	OPTIONS_DEVICES = 1 << 15,
 };
 
 /*

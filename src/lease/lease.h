@@ -159,7 +159,7 @@ int lease_group(struct lease *lease, int group, uid_t uid, gid_t gid, struct err
  * Nothing is leased if it has just as many; else they go when the lease is undone, once no other
  * pod has one of them. Those of an NVMe controller are given queues and interrupts.
  *
- *	-EBUSY  (ERR_DEVICE_HELD) it has another number of them; or another pod is making them
+ *	-EBUSY  (ERR_DEVICE_HELD) it has another number of them; a pod has it, or is making them
  *	-ERANGE (ERR_DEVICE_COUNT) it cannot have so many
  *	-ENODEV, -EOPNOTSUPP, -EINVAL as above; -EOPNOTSUPP also if it can have none
  */

@@ -188,13 +188,18 @@ static int vfs_check(const struct lease_site *site, unsigned int count, struct v
 		     struct err *err)
 {
 	unsigned int total = 0, number = 0;
+	char owner[TEXT_NAME_MAX + 1];
 	struct device now = { 0 };
 	int r = lease_device_sites(site, err);
 
 	if (r == 0)
 		r = lease_device_look(site, vfs->address, &now, err);
+	if (r == 0)
+		r = lease_claim_owner(site, LEASE_DEVICES, vfs->address, sizeof(owner), owner, err);
 	if (r < 0)
 		return r;
+	if (owner[0]) /* its driver, which serves the VFs, is not the host's */
+		return err_coded(err, ERR_DEVICE_HELD, -EBUSY, "pod '%s' has it", owner);
 	r = lease_device_number(site, vfs->address, "sriov_totalvfs", &total, err);
 	if (r == -ENOENT)
 		return err_coded(err, ERR_DEVICE_NONE, -EOPNOTSUPP, "it can have no VFs");

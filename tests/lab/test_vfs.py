@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 # Virtual functions in pods: an NVMe one reads and writes its disk, beside a pod with a whole NIC.
+import json
 import os
 import sys
 
@@ -68,6 +69,8 @@ def both(bench):
             now = pods.drivers(bench)
             equal({name: now[name] for name in before if now[name] != before[name]},
                   {vf: "vfio-pci", AT["igb"]: "vfio-pci"}, "leased")
+            found = bench.run("casemate", "devices", "vfs", AT["igb"], "1").ok(3)
+            assert AT["igb"] in found.err.decode() and "pod 'pf' has it" in found.err.decode(), found
             use_vf(bench, vf)
             mac = execute(bench, "pf", "cat /sys/class/net/eth0/address").text.strip()
             equal(mac, "52:54:00:ca:5e:10", "the NIC's address")
@@ -76,6 +79,51 @@ def both(bench):
     pods.nothing_left(bench, before)
     drop_vf(bench)
     assert vf not in pods.drivers(bench), "the VF is still there"
+
+
+def hold_vfs(bench, count):
+    """`casemate devices vfs` in the server's background; its process."""
+    bench.run("sh", "-c", f"casemate devices vfs {AT['nvme0']} {count} >/tmp/vfs 2>&1 & "
+              "echo $! >/tmp/vfs.pid; for i in 1 2 3 4 5 6 7 8 9; do grep -q has /tmp/vfs && exit; "
+              "sleep 1; done; cat /tmp/vfs; exit 1").ok()
+    return bench.run("cat", "/tmp/vfs.pid").ok().text.strip()
+
+
+def number(bench):
+    return bench.run("cat", f"{PF}/sriov_numvfs").ok().text.strip()
+
+
+def made(bench):
+    """They work in a pod, and go with the command that has made them, unless a pod has one."""
+    before = pods.drivers(bench)
+    pid = hold_vfs(bench, 2)
+    vf = os.path.basename(bench.run("readlink", f"{PF}/virtfn1").ok().text.strip())
+    equal(pods.drivers(bench)[vf], "-", "driver")
+    with pods.running(bench, "vf", pods.request(0, 0, (vf,))):
+        listed = {row["address"]: row for row in
+                  json.loads(bench.run("casemate", "devices", "list", "--json").ok().text)}
+        equal((listed[vf]["held_by"], listed[vf]["driver"]), ("pod 'vf' has it", "vfio-pci"))
+        equal((listed[AT["nvme0"]]["vfs"], listed[AT["nvme0"]]["driver"]), (2, "nvme"))
+        use_vf(bench, vf)
+        bench.run("kill", pid).ok()
+        bench.run("sh", "-c", f"while [ -e /proc/{pid} ]; do sleep 0.2; done").ok()
+        assert f"pod 'vf' has its VF {vf}" in bench.run("cat", "/tmp/vfs").text
+        equal(number(bench), "2", "VFs while a pod has one")
+    bench.run("casemate", "recover").ok()
+    equal(number(bench), "0", "VFs")
+    pods.nothing_left(bench, before)
+
+
+def made_and_killed(bench):
+    before = pods.drivers(bench)
+    pid = hold_vfs(bench, 4)
+    found = bench.run("casemate", "devices", "vfs", AT["nvme0"], "3")
+    equal(found.status, 1, str(found))
+    bench.run("kill", "-9", pid).ok()
+    equal(number(bench), "4", "VFs of a dead owner")
+    assert AT["nvme0"] in bench.run("casemate", "recover").ok().text
+    equal(number(bench), "0", "VFs")
+    pods.nothing_left(bench, before)
 
 
 def gone(bench):
@@ -92,5 +140,7 @@ def gone(bench):
 
 bench = Bench()
 bench.test("an NVMe VF reads and writes, while another pod has the other SR-IOV device", both)
+bench.test("VFs that casemate has made work in a pod, and go when it ends", made)
+bench.test("VFs whose owner was killed go when that is recovered", made_and_killed)
 bench.test("a VF that has gone when its pod is recovered is named", gone)
 bench.end()

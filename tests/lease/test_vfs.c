@@ -78,6 +78,15 @@ static void refuses_in_numbers(void **state)
 	refuse(PF, 3, -EBUSY, "it has 2 VFs, and 3 are asked for");
 }
 
+static void refuses_what_a_pod_has(void **state)
+{
+	const struct lease_device pf = wanted(PF);
+
+	(void)state;
+	assert_int_equal(lease_devices(other, &pf, 1, &e), 0);
+	refuse(PF, 2, -EBUSY, "pod 'other' has it");
+}
+
 static void provisions_the_vfs_of_an_nvme_controller(void **state)
 {
 	(void)state;
@@ -184,6 +193,7 @@ int main(void)
 		WITH_VFS(makes_vfs_that_no_driver_takes_and_removes_them),
 		WITH_VFS(leases_nothing_if_they_are_there),
 		WITH_VFS(refuses_in_numbers),
+		WITH_VFS(refuses_what_a_pod_has),
 		WITH_VFS(provisions_the_vfs_of_an_nvme_controller),
 		WITH_VFS(removes_them_if_they_cannot_be_provisioned),
 		WITH_VFS(gives_a_vf_to_one_pod_and_keeps_them_while_another_has_one),
