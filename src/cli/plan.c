@@ -50,24 +50,28 @@ static int print_argv(const struct planning *planning, const struct config *conf
 	return r;
 }
 
+/* NULL: out of memory. */
 static json_t *launch(const struct planning *planning, const struct config *config)
 {
 	CLEANUP(emit_qemu_done) struct emit_qemu emit = { 0 };
 	json_t *array;
+	int r = 0;
 
 	if (emit_qemu(&planning->plan.layout, config_text(config, CONFIG_QEMU), &emit, NULL) < 0)
 		return NULL;
 	array = json_array();
-	for (size_t i = 0; i < emit.argv.len; i++)
-		if (json_array_append_new(array, json_string(emit.argv.at[i])) < 0)
-			return NULL;
-	return json_pack("{s:o}", "argv", array);
+	for (size_t i = 0; r == 0 && i < emit.argv.len; i++)
+		r = json_array_append_new(array, json_string(emit.argv.at[i]));
+	if (r == 0)
+		return json_pack("{s:o}", "argv", array);
+	json_decref(array);
+	return NULL;
 }
 
 static int print_json(const struct planning *planning, const struct config *config, bool has_guest,
 		      struct err *err)
 {
-	json_t *json;
+	json_t *json = NULL;
 	int r;
 
 	r = emit_plan_json(planning->machine, &planning->plan, &json);
@@ -77,8 +81,8 @@ static int print_json(const struct planning *planning, const struct config *conf
 	if (r == 0) {
 		(void)json_dumpf(json, stdout, JSON_INDENT(2));
 		(void)putchar('\n');
-		json_decref(json);
 	}
+	json_decref(json);
 	return r < 0 ? err_num(err, -ENOMEM, "write the plan") : 0;
 }
 

@@ -136,11 +136,6 @@ static const char *bridge_kind(enum layout_bridge_kind kind)
 	return names[kind];
 }
 
-static int bus_of(const struct layout *layout, int bridge)
-{
-	return bridge == LAYOUT_NONE ? 0 : layout->bridges[bridge].bus;
-}
-
 /* A root complex has no address in the guest: its root bus, "0000:05". */
 static const char *bridge_name(const struct layout *layout, size_t index, char *ret)
 {
@@ -150,7 +145,7 @@ static const char *bridge_name(const struct layout *layout, size_t index, char *
 		(void)snprintf(ret, PCI_ADDRESS_TEXT, "0000:%02x", bridge->bus);
 	else
 		(void)pci_address_format(
-			(struct pci_address){ .bus = (uint8_t)bus_of(layout, bridge->parent),
+			(struct pci_address){ .bus = layout_bus(layout, bridge->parent),
 					      .dev = bridge->slot,
 					      .fn = bridge->function },
 			ret);

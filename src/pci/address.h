@@ -8,6 +8,7 @@
 #ifndef PCI_ADDRESS_H
 #define PCI_ADDRESS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/bytes.h"
@@ -33,6 +34,12 @@ const char *pci_address_format(struct pci_address address, char *ret);
 
 /* Below, at, above 0, as domain, bus, device, function are: the order of a machine's devices. */
 int pci_address_cmp(struct pci_address a, struct pci_address b);
+
+/* Functions of one device. */
+static inline bool pci_address_is_slot(struct pci_address a, struct pci_address b)
+{
+	return a.domain == b.domain && a.bus == b.bus && a.dev == b.dev;
+}
 
 /* The eight bits that a requester's ID has behind the bus: device and function. */
 static inline uint8_t pci_address_devfn(struct pci_address a)

@@ -11,17 +11,12 @@ struct guest_item {
 	int passed; /* of layout.passed */
 };
 
-static int bus_of(const struct layout *layout, int bridge)
-{
-	return bridge == LAYOUT_NONE ? 0 : layout->bridges[bridge].bus;
-}
-
 /* The root bus that is above a bridge: a PXB's, or 0. */
 static int root_bus(const struct layout *layout, int bridge)
 {
 	while (bridge != LAYOUT_NONE && layout->bridges[bridge].kind != LAYOUT_PXB)
 		bridge = layout->bridges[bridge].parent;
-	return bus_of(layout, bridge);
+	return layout_bus(layout, bridge);
 }
 
 static void collect(const struct layout *layout, struct guest_item *items, size_t *ret_count)
@@ -34,7 +29,7 @@ static void collect(const struct layout *layout, struct guest_item *items, size_
 		if (bridge->kind == LAYOUT_PXB)
 			continue; /* a root bus, and nothing on one */
 		items[count++] = (struct guest_item){
-			.address = { .bus = (uint8_t)bus_of(layout, bridge->parent),
+			.address = { .bus = layout_bus(layout, bridge->parent),
 				     .dev = bridge->slot,
 				     .fn = bridge->function },
 			.bridge = (int)i,

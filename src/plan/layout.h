@@ -126,6 +126,12 @@ struct layout {
 	size_t passed_count;
 };
 
+/* The number of the bus below a bridge, or of the first root bus. */
+static inline uint8_t layout_bus(const struct layout *layout, int bridge)
+{
+	return bridge == LAYOUT_NONE ? 0 : layout->bridges[bridge].bus;
+}
+
 /* Where the guest finds a passed device: a function of the layout alone. */
 static inline struct pci_address layout_guest_address(const struct layout *layout, size_t passed)
 {

@@ -98,9 +98,7 @@ static struct tree_card *find_card(struct tree *tree, const struct machine_devic
 
 		if (tree->cards[i].member_count < ARRAY_SIZE(tree->cards[i].members) &&
 		    other->is_virtfn != PCI_YES && other->parent == device->parent &&
-		    other->address.domain == device->address.domain &&
-		    other->address.bus == device->address.bus &&
-		    other->address.dev == device->address.dev)
+		    pci_address_is_slot(other->address, device->address))
 			return &tree->cards[i];
 	}
 	return NULL;

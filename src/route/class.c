@@ -53,19 +53,13 @@ static int count_up(const struct machine *machine, int device, int top)
 	return count;
 }
 
-static bool is_same_slot(const struct machine_device *a, const struct machine_device *b)
-{
-	return a->address.domain == b->address.domain && a->address.bus == b->address.bus &&
-	       a->address.dev == b->address.dev;
-}
-
 int route_switches(const struct machine *machine, int a, int b)
 {
 	int top;
 
 	a = route_place(machine, a);
 	b = route_place(machine, b);
-	if (a == b || is_same_slot(&machine->devices[a], &machine->devices[b]))
+	if (a == b || pci_address_is_slot(machine->devices[a].address, machine->devices[b].address))
 		return 0;
 	top = route_common(machine, a, b);
 	if (top == MACHINE_NONE)
