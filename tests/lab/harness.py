@@ -52,7 +52,8 @@ class Bench:
         self.extra, self.failed, self.again = list(extra), 0, 0
         self.emulator = Emulator(self.build)
         if not os.path.exists(os.path.join(self.emulator.image, "key")):
-            print("the lab has no image: run lab/make-image first")
+            print("the lab has no image: run lab/make-image first" if os.geteuid() == 0 else
+                  "machine: the lab has no image, and only root makes one")
             sys.exit(77)
         self.boot()
 
