@@ -43,6 +43,13 @@ static json_t *class_word(enum route_class class)
 	return name ? json_string(name) : json_null();
 }
 
+/* What a list has so far, when there is no memory for the rest. */
+static json_t *drop(json_t *array)
+{
+	json_decref(array);
+	return NULL;
+}
+
 static json_t *reasons(const struct plan_reasons *reasons)
 {
 	json_t *array = json_array();
@@ -51,7 +58,7 @@ static json_t *reasons(const struct plan_reasons *reasons)
 		if (json_array_append_new(array, json_pack("{s:s, s:s}", "code",
 							   err_code_name(reasons->at[i].code),
 							   "text", reasons->at[i].text)) < 0)
-			return NULL;
+			return drop(array);
 	return array;
 }
 
@@ -61,7 +68,7 @@ static json_t *unknown(const struct plan_reasons *unknown)
 
 	for (size_t i = 0; i < unknown->count; i++)
 		if (json_array_append_new(array, json_string(unknown->at[i].text)) < 0)
-			return NULL;
+			return drop(array);
 	return array;
 }
 
@@ -80,7 +87,7 @@ static json_t *devices(const struct emit_plan *emit)
 				      "guest", address(layout_guest_address(&plan->layout, i)),
 				      "kind", machine_kind_name(device->kind), "part",
 				      given->part == PLAN_CHOSEN ? "chosen" : "companion")) < 0)
-			return NULL;
+			return drop(array);
 	}
 	return array;
 }
@@ -96,7 +103,7 @@ static json_t *held(const struct emit_plan *emit)
 			    json_pack("{s:o, s:s}", "host",
 				      address(emit->host->devices[choice->held[i].device].address),
 				      "why", choice->held[i].why)) < 0)
-			return NULL;
+			return drop(array);
 	return array;
 }
 
@@ -118,7 +125,7 @@ static json_t *pairs(const struct emit_plan *emit)
 					      "guest_class",
 					      class_word(route_class(&emit->guest, emit->passed[i],
 								     emit->passed[j])))) < 0)
-				return NULL;
+				return drop(array);
 		}
 	}
 	return array;
@@ -166,7 +173,7 @@ static json_t *ports(const struct layout *layout)
 							   bridge_kind(bridge->kind), "address",
 							   bridge_name(layout, i, name), "bus",
 							   bridge->bus, "node", node)) < 0)
-			return NULL;
+			return drop(array);
 	}
 	return array;
 }
@@ -183,7 +190,7 @@ static json_t *nodes(const struct layout *layout)
 						    "memory_mib", (int)node->memory_mib,
 						    "first_cpu", (int)node->cpu_first, "cpus",
 						    (int)node->cpu_count)) < 0)
-			return NULL;
+			return drop(array);
 	}
 	return array;
 }
