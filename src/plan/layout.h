@@ -112,7 +112,7 @@ struct layout {
 	uint32_t memory_mib; /* all of the guest's, its own needs included */
 	uint32_t low_mib;    /* of it below 4 GiB at most; 0: as the machine has it */
 	enum layout_accel accel;
-	char cmdline[LAYOUT_CMDLINE_MAX + 1]; /* a function of guest image and accel-free settings */
+	char cmdline[LAYOUT_CMDLINE_MAX + 1]; /* a function of guest image, large BARs and settings */
 	struct layout_device devices[LAYOUT_DEVICES_MAX];
 	size_t device_count;
 	struct layout_port ports[LAYOUT_PORTS_MAX];

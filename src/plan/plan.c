@@ -79,7 +79,7 @@ static int plan_memory(const struct plan_request *request, struct layout *layout
 
 /*
  * The guest's alone: nothing of the pod, the host or the accelerator is in it, since it is part of
- * what a TEE measures. The kernel opens the base image itself, by dm-verity, before any program.
+ * what a TEE measures; plan/space.h adds one parameter where there are large BARs. The kernel opens the base image itself, by dm-verity, before any program.
  *
  * reboot=t, panic=-1: what can't go on ends at once, by a triple fault, which QEMU (with
  * -no-reboot) takes as its own end. no_timer_check: the check takes 100 ms or fails under load.
