@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/macro.h"
@@ -56,8 +57,7 @@ const char *plan_choose_refusal(const struct plan_chooser *chooser, int index, c
 static bool is_slot(const struct machine_device *a, const struct machine_device *b)
 {
 	return a->is_virtfn != PCI_YES && b->is_virtfn != PCI_YES && a->parent == b->parent &&
-	       a->address.domain == b->address.domain && a->address.bus == b->address.bus &&
-	       a->address.dev == b->address.dev;
+	       pci_address_is_slot(a->address, b->address);
 }
 
 static bool choice_has(const struct plan_choice *choice, int device)
@@ -167,34 +167,18 @@ static int add_reachable(const struct plan_chooser *chooser, struct plan_choice 
 	return r;
 }
 
-static int compare_given(const struct plan_given *a, const struct plan_given *b)
+/* Both kinds of entry begin with the device. */
+static int by_device(const void *a, const void *b)
 {
-	return a->device - b->device;
-}
+	const int *left = a, *right = b;
 
-static int compare_held(const struct plan_held *a, const struct plan_held *b)
-{
-	return a->device - b->device;
+	return *left - *right;
 }
 
 static void sort_choice(struct plan_choice *choice)
 {
-	for (size_t i = 1; i < choice->given_count; i++)
-		for (size_t j = i;
-		     j > 0 && compare_given(&choice->given[j - 1], &choice->given[j]) > 0; j--) {
-			struct plan_given other = choice->given[j];
-
-			choice->given[j] = choice->given[j - 1];
-			choice->given[j - 1] = other;
-		}
-	for (size_t i = 1; i < choice->held_count; i++)
-		for (size_t j = i;
-		     j > 0 && compare_held(&choice->held[j - 1], &choice->held[j]) > 0; j--) {
-			struct plan_held other = choice->held[j];
-
-			choice->held[j] = choice->held[j - 1];
-			choice->held[j - 1] = other;
-		}
+	qsort(choice->given, choice->given_count, sizeof(*choice->given), by_device);
+	qsort(choice->held, choice->held_count, sizeof(*choice->held), by_device);
 }
 
 int plan_choose_complete(const struct plan_chooser *chooser, const struct plan_set *set,
