@@ -146,6 +146,26 @@ static void root_ports_have_windows_of_powers_of_two(void **state)
 			    (f->layout.bridges[i].kind == LAYOUT_ROOT_PORT ? 1024 * GIB : 0));
 }
 
+static void three_of_a_size_have_a_window_for_four(void **state)
+{
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < f->machine->device_count; i++) {
+		struct machine_device *device = &f->machine->devices[i];
+
+		device->bars[0].size = 512 * GIB;
+		if (device->kind == MACHINE_GPU) {
+			device->bars[1] = device->bars[0];
+			device->bars[1].index = 2;
+		}
+	}
+	plan(f, MACHINE_NIC, LAYOUT_REPLICATE, 48);
+	assert_int_equal(f->reasons.count, 0);
+	for (size_t i = 0; i < f->layout.bridge_count; i++)
+		if (f->layout.bridges[i].kind == LAYOUT_ROOT_PORT)
+			assert_true(f->layout.bridges[i].reserve == 4 * 512 * GIB);
+}
+
 static void with_large_bars_some_memory_is_above_4_gib(void **state)
 {
 	struct fixture *f = *state;
@@ -276,6 +296,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(eight_of_512_gib_need_43_bits_flat),
 		TEST(root_ports_have_windows_of_powers_of_two),
+		TEST(three_of_a_size_have_a_window_for_four),
 		TEST(with_large_bars_some_memory_is_above_4_gib),
 		TEST(small_bars_change_nothing_up_to_256_mib),
 		TEST(a_small_bar_beside_a_large_one_doubles_a_switchs_window),
