@@ -175,7 +175,7 @@ class Emulator:
 
     def stalled(self):
         """An emulated processor whose timer never fires again: QEMU's failure, not the kernel's."""
-        return self.said("INFO: rcu_preempt .*stall")
+        return self.said("INFO: rcu_preempt .*stall|panic.*: timer doesn't work through")
 
     def ended(self):
         """Why. A signal is an assertion of QEMU's; most else, the server did itself."""
