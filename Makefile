@@ -2,7 +2,7 @@
 # shell is needed to begin, tools/deps installs the rest (as root; as a user it says what is missing).
 #
 #	make		the programs and the guest
-#	make demo	a container from a real OCI image in a VM of its own, and what ran where
+#	make demo	a container from a real OCI image in a VM of its own, with devices, with a key
 #	make lab	a shell in the emulated GPU server
 #	make lab-run	CMD='...': one command in it
 #	make check	all tests of a sitting; ends with one line of totals
@@ -51,7 +51,7 @@ image: deps
 
 demo: guest image $(LAB_IMAGE)
 	@tools/demo $(BUILD)
-	@$(if $(LAB_IMAGE),tools/demo-lab $(BUILD),:)
+	@$(if $(LAB_IMAGE),tools/demo-lab $(BUILD) && tools/demo-trust $(BUILD),:)
 
 lab-image: deps
 	@lab/make-image $(BUILD)

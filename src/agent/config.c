@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "agent/secrets.h"
 #include "base/buf.h"
 #include "base/privilege.h"
 
@@ -307,6 +308,17 @@ static int set_writable(json_t *mounts, bool read_only)
 	return r;
 }
 
+/* Behind what is mounted on /run. */
+static int set_secrets(json_t *mounts, const char *path)
+{
+	if (!path)
+		return 0;
+	return json_array_append_new(mounts, json_pack("{s:s, s:s, s:s, s:[s, s, s, s, s]}",
+						       "destination", SECRETS_TARGET, "type",
+						       "bind", "source", path, "options", "bind",
+						       "ro", "nosuid", "nodev", "noexec"));
+}
+
 /* What a container may do with a node of its own; also what it may make one for. */
 static int add_node(json_t *linux_json, const struct device_node *node)
 {
@@ -390,6 +402,7 @@ static json_t *make_container(const struct config_container *c)
 	    json_object_set_new(json_object_get(json, "linux"), "cgroupsPath",
 				json_sprintf(CONFIG_CGROUP "/%s", c->id)) == 0 &&
 	    set_writable(json_object_get(json, "mounts"), c->process.spec->read_only) == 0 &&
+	    set_secrets(json_object_get(json, "mounts"), c->secrets) == 0 &&
 	    set_resources(json, c->process.spec->resources) == 0 &&
 	    set_devices(json, c->devices) == 0)
 		return json;

@@ -18,6 +18,8 @@
  * network namespace where the interfaces are; of one without driver the files of its memory BARs
  * over those in /sys, to be written, and nothing else there.
  *
+ * Secrets are files under /run/secrets that only the container's user may read, and nobody write.
+ *
  * Environment, later ones winning: PATH, TERM with a terminal, HOSTNAME, HOME, then what the
  * container's specification says, then what the exec request says.
  */
@@ -46,6 +48,7 @@ struct config_container {
 	const char *id;
 	const char *root;	       /* path of the root file system in the guest */
 	const struct devices *devices; /* found and given; NULL: none */
+	const char *secrets;	       /* path of the directory with its secrets; NULL: none */
 	struct config_process process;
 };
 

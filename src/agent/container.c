@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,17 +10,17 @@
 
 #include "agent/config.h"
 #include "agent/process.h"
+#include "agent/secrets.h"
 #include "base/macro.h"
 #include "rpc/status.h"
 #include "sys/file.h"
 #include "sys/guest.h"
+#include "sys/host.h"
 #include "sys/tree.h"
 #include "sys/uevent.h"
 
 #define MODULES_DIR "/usr/lib/casemate/modules"
 #define CGROUP_DIR "/sys/fs/cgroup" CONFIG_CGROUP
-
-enum { COMMAND_MAX = 256, GROUP_FILE_MAX = 1 << 20 };
 
 static void try_create(struct container *c, bool is_last);
 
@@ -47,7 +46,7 @@ static void on_uevent(void *data, uint32_t events)
 		return;
 	for (struct container *c = table->containers; c; c = next) {
 		next = c->next;
-		if (c->request)
+		if (c->request && c->root_fd < 0)
 			try_create(c, false);
 	}
 }
@@ -57,7 +56,9 @@ int container_table_init(struct container_table *table, struct loop *loop, struc
 {
 	int r;
 
-	*table = (struct container_table){ .loop = loop, .reaper = reaper };
+	*table = (struct container_table){ .loop = loop,
+					   .reaper = reaper,
+					   .relay = { .loop = loop } };
 	if (mkdir(CONTAINER_DIR, 0700) < 0 && errno != EEXIST)
 		return err_sys(err, "make '" CONTAINER_DIR "'");
 	if (mkdir(CGROUP_DIR, 0755) < 0 && errno != EEXIST)
@@ -125,9 +126,12 @@ static void free_container(struct container *c)
 	devices_take_back(&c->devices, c->table->sysfs_fd);
 	(void)loop_source_free(c->timer);
 	(void)crun_free(c->crun);
+	(void)prover_free(c->prover);
+	(void)relay_close(c->link);
 	if (c->root_fd >= 0)
 		(void)close(c->root_fd);
 	if (c->dir_fd >= 0) {
+		secrets_wipe(c->dir_fd);
 		layers_unmount(&c->layers, c->table->dm_fd);
 		(void)close(c->dir_fd);
 		(void)file_remove_tree(c->table->run_fd, c->id, NULL);
@@ -210,6 +214,72 @@ static int find_all(struct container *c, dev_t *ret_disks, struct err *err)
 	return r == -EAGAIN ? err_wrap(err, r, "wait for a device") : r;
 }
 
+static int put_secrets(struct container *c, const Prover__Outcome *outcome, struct err *err)
+{
+	struct secrets_file files[SECRETS_MAX];
+	const struct user *user = &c->processes->user;
+	size_t count = c->request->n_secrets;
+	int r;
+
+	if (outcome->code[0])
+		return err_set(err, -EACCES, "%s: %s", outcome->code, outcome->text);
+	if (outcome->n_secrets != count || count > SECRETS_MAX)
+		return err_set(err, -EPROTO, "give secrets: %zu came for %zu", outcome->n_secrets,
+			       count);
+	for (size_t i = 0; i < count; i++)
+		files[i] = (struct secrets_file){
+			c->request->secrets[i]->name,
+			{ outcome->secrets[i].data, outcome->secrets[i].len },
+		};
+	r = secrets_mount(c->dir_fd, files, count, user->uid, user->gid, err);
+	c->has_secrets = r == 0;
+	return r;
+}
+
+static void on_proved(void *data, const Prover__Outcome *outcome)
+{
+	struct container *c = data;
+	struct err err = { 0 };
+	int r;
+
+	c->prover = NULL;
+	c->link = relay_close(c->link);
+	r = put_secrets(c, outcome, &err);
+	end_create(c, r, err.msg);
+}
+
+/* The container is there but for these, and nothing runs in it before it has them. */
+static int ask_for_secrets(struct container *c, struct err *err)
+{
+	const struct gate *gate = c->table->gate;
+	cleanup_close int in_fd = -1, out_fd = -1;
+	Prover__Job job = PROVER__JOB__INIT;
+	struct prover_request request = {
+		.reaper = c->table->reaper,
+		.run_fd = c->table->run_fd,
+		.job = &job,
+		.fn = on_proved,
+		.data = c,
+	};
+	char *uris[SECRETS_MAX];
+	int r = relay_open(&c->table->relay, &c->link, &in_fd, &out_fd, err);
+
+	if (r < 0)
+		return r;
+	job.document.data = gate->document.at;
+	job.document.len = gate->document.len;
+	memcpy(&job.url, &gate->policy.broker_url, sizeof(job.url));
+	memcpy(&job.key.data, &(const uint8_t *){ gate->policy.broker_key }, sizeof(job.key.data));
+	job.key.len = sizeof(gate->policy.broker_key);
+	job.timeout_ms = PROVER_SECRETS_MS;
+	job.uris = uris;
+	for (; job.n_uris < c->request->n_secrets; job.n_uris++)
+		uris[job.n_uris] = c->request->secrets[job.n_uris]->uri;
+	request.in_fd = in_fd;
+	request.out_fd = out_fd;
+	return prover_start(&request, &c->prover, err);
+}
+
 /* Unless it is the last time, what isn't there is waited for. */
 static void try_create(struct container *c, bool is_last)
 {
@@ -224,6 +294,12 @@ static void try_create(struct container *c, bool is_last)
 		r = -ETIMEDOUT;
 	if (r == 0)
 		r = make_root(c, disks, &err);
+	if (r == 0 && c->request->n_secrets > 0) {
+		c->timer = loop_source_free(c->timer);
+		r = ask_for_secrets(c, &err);
+		if (r == 0)
+			return;
+	}
 	end_create(c, r, err.msg);
 }
 
@@ -232,11 +308,44 @@ static void on_create_timeout(void *data)
 	try_create(data, true);
 }
 
+/* A specification that says more than is known here is refused as one that says something else. */
+static int open_spec(const struct container_table *table, const struct gate_ask *ask,
+		     struct bytes text, Agent__ContainerSpec **ret_spec, struct err *err)
+{
+	struct attest_refusal refusal;
+	int r = spec_open(text, ret_spec, err);
+
+	if (r != -EBADMSG || !table->gate)
+		return r;
+	attest_refusal_set(&refusal, ATTEST_POLICY_FIELD, "%.200s", err->msg);
+	return gate_refuse(table->gate, ask, &refusal, err);
+}
+
+/* The specification that is looked at here is the one that will be executed. */
+static int pass_gate(const struct container_table *table, const struct gate_ask *ask,
+		     const Agent__CreateContainerRequest *request, const Agent__ContainerSpec *spec,
+		     size_t *ret_allowed, struct err *err)
+{
+	int r;
+
+	*ret_allowed = 0;
+	if (!table->gate && request->n_secrets > 0)
+		return err_set(err, -EOPNOTSUPP, "create '%s': no secrets without a TEE",
+			       request->id);
+	if (!table->gate)
+		return 0;
+	r = gate_check_create(table->gate, ask, spec, ret_allowed, err);
+	return r < 0 ? r
+		     : gate_check_secrets(table->gate, ask, *ret_allowed, request->secrets,
+					  request->n_secrets, err);
+}
+
 /* What the request alone can tell; ret_spec is the caller's. */
 static int check_request(struct container_table *table,
 			 const Agent__CreateContainerRequest *request,
-			 Agent__ContainerSpec **ret_spec, struct err *err)
+			 Agent__ContainerSpec **ret_spec, size_t *ret_allowed, struct err *err)
 {
+	const struct gate_ask ask = { "CreateContainer", request->id, (int64_t)host_boottime_us() };
 	struct bytes text = { request->spec.data, request->spec.len };
 	Agent__ContainerSpec *spec;
 	int r;
@@ -251,13 +360,15 @@ static int check_request(struct container_table *table,
 	if (table->count == CONTAINER_MAX)
 		return err_set(err, -ENOBUFS, "create '%s': there are %d containers", request->id,
 			       CONTAINER_MAX);
-	r = spec_open(text, &spec, err);
+	r = open_spec(table, &ask, text, &spec, err);
 	if (r < 0)
 		return r;
-	if (request->n_serials != spec->n_layers)
+	r = pass_gate(table, &ask, request, spec, ret_allowed, err);
+	if (r == 0 && request->n_serials != spec->n_layers)
 		r = err_set(err, -EINVAL, "create '%s': %zu disks for %zu layers", request->id,
 			    request->n_serials, spec->n_layers);
-	else if (!spec_id_is_valid(request->pod) || strlen(request->pod) > SPEC_HOSTNAME_MAX)
+	else if (r == 0 &&
+		 (!spec_id_is_valid(request->pod) || strlen(request->pod) > SPEC_HOSTNAME_MAX))
 		r = err_set(err, -EINVAL,
 			    "create '%s': a pod's name has 1 to %d of "
 			    "[a-zA-Z0-9_.-]",
@@ -308,9 +419,10 @@ void container_create(struct container_table *table, struct rpc_call *call,
 	Agent__ContainerSpec *spec = NULL;
 	struct err err = { 0 };
 	struct container *c = NULL;
+	size_t allowed = 0;
 	int r;
 
-	r = check_request(table, take_request, &spec, &err);
+	r = check_request(table, take_request, &spec, &allowed, &err);
 	if (spec)
 		r = claim_devices(table, take_request, spec, &devices, &err);
 	if (spec && r == 0) {
@@ -329,12 +441,15 @@ void container_create(struct container_table *table, struct rpc_call *call,
 	c->dir_fd = c->root_fd = -1;
 	c->devices = devices;
 	c->spec = spec;
+	c->allowed = allowed;
 	c->request = take_request;
 	c->call = call;
 	(void)snprintf(c->id, sizeof(c->id), "%s", take_request->id);
 	(void)snprintf(c->dir, sizeof(c->dir), CONTAINER_DIR "/%s", c->id);
 	(void)snprintf(c->hostname, sizeof(c->hostname), "%s",
-		       spec->hostname[0] ? spec->hostname : take_request->pod);
+		       spec->hostname[0] ? spec->hostname
+		       : table->gate	 ? GATE_HOSTNAME
+					 : take_request->pod);
 	c->next = table->containers;
 	table->containers = c;
 	table->count++;
@@ -390,108 +505,4 @@ void container_delete(struct container *c, struct rpc_call *call)
 		on_deleted(c, 0, "");
 	else if (crun_start(&request, &c->crun, &err) < 0)
 		on_deleted(c, 1, err.msg);
-}
-
-static int read_group(const struct container *c, const char *name, struct buf *ret)
-{
-	char path[SPEC_ID_MAX + 32];
-	int r;
-
-	(void)snprintf(path, sizeof(path), "%s/%s", c->id, name);
-	r = file_read(c->table->cgroup_fd, path, GROUP_FILE_MAX, ret, NULL);
-	return r < 0 ? r : buf_add(ret, "", 1);
-}
-
-int container_kill(struct container *c, int signal, struct err *err)
-{
-	CLEANUP(buf_done) struct buf pids = { 0 };
-	cleanup_close int fd = -1;
-	char path[SPEC_ID_MAX + 32], *next;
-	int r;
-
-	/* in one step, and with no limit on their number */
-	if (signal == SIGKILL) {
-		(void)snprintf(path, sizeof(path), "%s/cgroup.kill", c->id);
-		fd = openat(c->table->cgroup_fd, path, O_WRONLY | O_CLOEXEC);
-		if (fd < 0 || write(fd, "1", 1) < 0)
-			return err_set(err, -ESRCH, "signal '%s': it has no processes", c->id);
-		return 0;
-	}
-	r = read_group(c, "cgroup.procs", &pids);
-	if (r < 0 || pids.len <= 1)
-		return err_set(err, -ESRCH, "signal '%s': it has no processes", c->id);
-	next = (char *)pids.at;
-	for (const char *pid; (pid = strsep(&next, "\n"));)
-		if (pid[0])
-			(void)kill((pid_t)strtol(pid, NULL, 10), signal);
-	return 0;
-}
-
-/* The command line as one line of ASCII, else a question mark. */
-static char *read_command(const char *pid)
-{
-	char path[64], line[COMMAND_MAX];
-	cleanup_close int fd = -1;
-	ssize_t len = 0;
-
-	(void)snprintf(path, sizeof(path), "/proc/%s/cmdline", pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd >= 0)
-		len = read(fd, line, sizeof(line) - 1);
-	while (len > 0 && line[len - 1] == '\0')
-		len--;
-	for (ssize_t i = 0; i < len; i++)
-		line[i] = line[i] == '\0' ? ' ' : line[i] < ' ' || line[i] > '~' ? '?' : line[i];
-	if (len > 0) {
-		line[len] = '\0';
-		return strdup(line);
-	}
-	return strdup("?");
-}
-
-static const char *exec_id_of(const struct container *c, pid_t pid)
-{
-	for (const struct process *p = c->processes; p; p = p->next)
-		if (p->state == PROCESS_RUNNING && p->pid == pid)
-			return p->exec_id;
-	return "";
-}
-
-static int add_listed(const struct container *c, const char *pid, Agent__ListResponse *response)
-{
-	Agent__ListedProcess *listed = malloc(sizeof(*listed));
-
-	if (!listed)
-		return -ENOMEM;
-	agent__listed_process__init(listed);
-	listed->pid = (uint32_t)strtoul(pid, NULL, 10);
-	listed->exec_id = strdup(exec_id_of(c, (pid_t)listed->pid));
-	listed->command = read_command(pid);
-	response->processes[response->n_processes++] = listed;
-	return listed->exec_id && listed->command ? 0 : -ENOMEM;
-}
-
-void container_list(const struct container *c, struct rpc_call *call)
-{
-	Agent__ListResponse *response = malloc(sizeof(*response));
-	CLEANUP(buf_done) struct buf pids = { 0 };
-	char *next;
-	int r = -ENOMEM;
-
-	if (response) {
-		agent__list_response__init(response);
-		response->processes = calloc(CONTAINER_PIDS_MAX, sizeof(*response->processes));
-		/* a container that has ended may have no group any more: that is an empty list */
-		r = !response->processes ? -ENOMEM : 0;
-	}
-	next = r == 0 && read_group(c, "cgroup.procs", &pids) == 0 ? (char *)pids.at : NULL;
-	for (const char *pid; r == 0 && (pid = strsep(&next, "\n"));)
-		if (pid[0] && response->n_processes < CONTAINER_PIDS_MAX)
-			r = add_listed(c, pid, response);
-	if (r == 0)
-		rpc_call_reply(call, &response->base);
-	else
-		rpc_call_fail(call, RPC_INTERNAL, "list: no memory left");
-	if (response)
-		agent__list_response__free_unpacked(response, NULL);
 }

@@ -14,8 +14,11 @@
 
 #include "agent/crun.h"
 #include "agent/devices.h"
+#include "agent/gate.h"
 #include "agent/layers.h"
+#include "agent/prover.h"
 #include "agent/reaper.h"
+#include "agent/relay.h"
 #include "rpc/conn.h"
 #include "rpc/status.h"
 #include "sys/loop.h"
@@ -45,7 +48,9 @@ struct container_table {
 	size_t count;
 	size_t exec_count;
 	unsigned next_number;
-	bool has_modules; /* the profile's are loaded */
+	bool has_modules;   /* the profile's are loaded */
+	struct gate *gate;  /* NULL: there is no TEE */
+	struct relay relay; /* to the broker */
 };
 
 #define CONTAINER_DIR "/run/casemate"
@@ -63,11 +68,15 @@ struct container {
 	struct layers layers;
 	struct devices devices;	   /* its, until it is deleted: nobody else may have them */
 	struct process *processes; /* the first one last: its exec_id is "" */
+	size_t allowed;		   /* with a gate: the policy's container that it is */
+	bool has_secrets;	   /* files of them */
 	bool is_going;		   /* it can't be found any more, but its name is taken */
 	unsigned next_name;	   /* of files in dir */
 	struct rpc_call *call;	   /* that makes or deletes it */
 	struct loop_source *timer;
 	struct crun *crun;
+	struct prover *prover; /* while it gets the secrets */
+	struct relay_link *link;
 };
 
 /* As rpc_errno_status(); what is wrong with a request, or isn't in the image, is the caller's. */

@@ -11,6 +11,9 @@
  *
  * A device with a driver that made network interfaces is those interfaces in the container's
  * network namespace, which is made here then, and not by crun: crun joins it.
+ *
+ * That a function is of the model that was asked for is what it says of itself. It keeps the host
+ * from mistakes; with a TEE it is no evidence, since the host may have made the device.
  */
 #ifndef AGENT_DEVICES_H
 #define AGENT_DEVICES_H

@@ -5,6 +5,7 @@
  *
  * INIT_US is CLOCK_BOOTTIME when init began, to be told to the host.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
 #include <signal.h>
@@ -25,7 +26,7 @@
 
 #define PORT "casemate.agent"
 
-enum { KEPT_MEMORY = 4 << 20 };
+enum { KEPT_MEMORY = 4 << 20, CMDLINE_MAX = 64 << 10 };
 
 static void on_close(void *data, struct rpc_conn *conn)
 {
@@ -56,6 +57,29 @@ static int serve(struct service *service, struct rpc_conn **ret_conn, struct err
 	return r < 0 ? err_num(err, r, "serve the host") : 0;
 }
 
+static void say_refusal(const struct gate_refusal *refusal)
+{
+	fprintf(stderr, "casemate-agent: refused: %s '%s': %s: %s\r\n", refusal->method,
+		refusal->id, refusal->code, refusal->text);
+}
+
+/* With a TEE the command line is part of what was measured: its host cannot have taken this off. */
+static int make_gate(struct service *service, struct err *err)
+{
+	CLEANUP(buf_done) struct buf cmdline = { 0 };
+	int r = file_read(AT_FDCWD, "/proc/cmdline", CMDLINE_MAX, &cmdline, err);
+
+	if (r == 0)
+		r = buf_add(&cmdline, "", 1);
+	if (r < 0 || !gate_is_wanted((const char *)cmdline.at))
+		return r;
+	service->containers.gate = gate_new();
+	if (!service->containers.gate)
+		return err_num(err, -ENOMEM, "make the policy's gate");
+	service->containers.gate->say = say_refusal;
+	return 0;
+}
+
 static int run(struct service *service, struct err *err)
 {
 	struct rpc_conn *conn = NULL;
@@ -68,6 +92,8 @@ static int run(struct service *service, struct err *err)
 	r = reaper_new(service->loop, &reaper, err);
 	if (r == 0)
 		r = container_table_init(&service->containers, service->loop, reaper, err);
+	if (r == 0)
+		r = make_gate(service, err);
 	if (r == 0)
 		r = serve(service, &conn, err);
 	if (r < 0)

@@ -16,6 +16,7 @@
 
 #include "agent/command.h"
 #include "agent/config.h"
+#include "agent/secrets.h"
 #include "base/macro.h"
 #include "rpc/status.h"
 #include "sys/file.h"
@@ -319,10 +320,13 @@ static int write_config(const struct process *p, struct err *err)
 	};
 	cleanup_free char *text = NULL;
 	char root[sizeof(c->dir) + sizeof(LAYERS_ROOT)], file[32];
+	char secrets[sizeof(c->dir) + sizeof(SECRETS_DIR)];
 	int r;
 
 	(void)snprintf(root, sizeof(root), "%s/" LAYERS_ROOT, c->dir);
 	config.root = root;
+	(void)snprintf(secrets, sizeof(secrets), "%s/" SECRETS_DIR, c->dir);
+	config.secrets = c->has_secrets ? secrets : NULL;
 	(void)snprintf(file, sizeof(file), "%s.json", p->request ? p->name : "config");
 	r = p->request ? config_exec(&config.process, &text, err)
 		       : config_create(&config, &text, err);

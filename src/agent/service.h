@@ -25,6 +25,10 @@ struct service {
 	uint64_t agent_us; /* and when the port was open */
 	bool is_greeted;
 	struct loop_source *timer; /* the end, a moment after Shutdown's answer */
+	/* While the policy is held against the guest's report. */
+	Agent__SetPolicyRequest *policy;
+	struct rpc_call *policy_call;
+	struct prover *prover;
 };
 
 extern const struct rpc_method service_methods[];

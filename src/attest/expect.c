@@ -29,6 +29,16 @@ static const char *const fields[] = {
 	"sim_roots",
 };
 
+const char *attest_allow_name(size_t bit)
+{
+	return bit < ARRAY_SIZE(allows) ? allows[bit] : NULL;
+}
+
+const char *attest_require_name(size_t bit)
+{
+	return bit < ARRAY_SIZE(requires) ? requires[bit] : NULL;
+}
+
 static int read_bits(const struct oci_json *at, const char *const *words, size_t count,
 		     unsigned *ret, struct err *err)
 {

@@ -78,6 +78,10 @@ struct attest_expect {
 	size_t sim_root_count;
 };
 
+/* The words of "allow" and "require", by the place of their bit; NULL behind the last. */
+const char *attest_allow_name(size_t bit);
+const char *attest_require_name(size_t bit);
+
 /* -EINVAL: not as above, with the place; -E2BIG: more than a limit; -ENOMEM. */
 int attest_expect_parse(struct bytes text, struct attest_expect *ret, struct err *err);
 

@@ -26,6 +26,9 @@
  * what order, is the host's choice. "exec" may be "any"; without it there is none. "resources" and
  * "capabilities" may be null, which is what the specification means when it has none.
  *
+ * How often a container is run is not said: any number of them may be of the same entry, as a host
+ * can end a pod and begin it anew in any case.
+ *
  * There is one canonical form: a KBS init-data document (TOML) with the JSON in one line, all
  * names, in the order above. The policy's digest is that of this document's bytes, and it is what
  * goes where the processor signs it (SNP: HOSTDATA; KBS binds init-data there, too), so any

@@ -29,14 +29,14 @@ static PRINTF_LIKE(2, 3) void put(struct out *out, const char *fmt, ...)
 		out->r = buf_add(out->buf, text, (size_t)n);
 }
 
-/* ' is escaped, too: the whole goes between two of them (policy.c). */
+/* ' and DEL are escaped, too: the whole is a literal string of TOML's (policy.c). */
 static void put_string(struct out *out, const char *text)
 {
 	put(out, "\"");
 	for (; *text; text++) {
 		size_t plain = 0;
 
-		while ((unsigned char)text[plain] >= ' ' && !strchr("\"'\\", text[plain]))
+		while ((unsigned char)text[plain] >= ' ' && !strchr("\"'\\\x7f", text[plain]))
 			plain++;
 		if (plain > 0 && out->r == 0)
 			out->r = buf_add(out->buf, text, plain);

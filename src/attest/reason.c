@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 static const struct attest_reason_info reasons[] = {
 	[ATTEST_EVIDENCE_MALFORMED] = { "evidence-malformed",
@@ -126,6 +127,24 @@ static const struct attest_reason_info reasons[] = {
 				 "Only what the policy lists can be run in a container beside its own process." },
 	[ATTEST_POLICY_SECRET] = { "policy-secret", "The policy does not give this secret here.",
 				   "Secrets are listed for each container, by name and address." },
+	[ATTEST_RESOURCE_DENIED] = { "resource-denied",
+				     "The broker has no such secret, or no rule that gives it to this guest.",
+				     "The broker's audit log, and `casemate-broker explain`, say which rule is missing." },
+	[ATTEST_SESSION_UNKNOWN] = { "session-unknown",
+				     "The broker does not know this session, its nonce was used, or it is over.",
+				     "Begin again: a nonce is for one report." },
+	[ATTEST_MESSAGE_MALFORMED] = { "message-malformed",
+				       "A message between guest and broker is not of the protocol's form.",
+				       "Both have to speak version 0.4.0 of the KBS protocol." },
+	[ATTEST_BROKER_KEY_MISMATCH] = { "broker-key-mismatch",
+					 "Whoever answered does not have the key of the policy's broker.",
+					 "`casemate-broker key` prints the broker's; look who answers at its address." },
+	[ATTEST_BROKER_UNREACHABLE] = { "broker-unreachable",
+					"The broker did not answer, or not to the end.",
+					"Look at its address in the policy, and whether it runs." },
+	[ATTEST_REPORT_UNAVAILABLE] = { "report-unavailable",
+					"The guest's processor does not give it a report.",
+					"Without one nothing can be proved: look at the processor's service on the host." },
 };
 
 static_assert(sizeof(reasons) / sizeof(reasons[0]) == ATTEST_REASON_COUNT, "one for each");
@@ -139,6 +158,15 @@ const char *attest_reason_name(enum attest_reason reason)
 {
 	assert((size_t)reason < ATTEST_REASON_COUNT);
 	return reasons[reason].name;
+}
+
+enum attest_reason attest_reason_find(const char *name)
+{
+	size_t i = 0;
+
+	while (i < ATTEST_REASON_COUNT && strcmp(reasons[i].name, name) != 0)
+		i++;
+	return (enum attest_reason)i;
 }
 
 void attest_refusal_set(struct attest_refusal *refusal, enum attest_reason reason, const char *fmt,

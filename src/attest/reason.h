@@ -60,6 +60,12 @@ enum attest_reason {
 	ATTEST_POLICY_DEVICES,
 	ATTEST_POLICY_EXEC,
 	ATTEST_POLICY_SECRET,
+	ATTEST_RESOURCE_DENIED,
+	ATTEST_SESSION_UNKNOWN,
+	ATTEST_MESSAGE_MALFORMED,
+	ATTEST_BROKER_KEY_MISMATCH,
+	ATTEST_BROKER_UNREACHABLE,
+	ATTEST_REPORT_UNAVAILABLE,
 	ATTEST_REASON_COUNT
 };
 
@@ -72,6 +78,9 @@ struct attest_reason_info {
 /* NULL from ATTEST_REASON_COUNT on. */
 const struct attest_reason_info *attest_reason_info(size_t i);
 const char *attest_reason_name(enum attest_reason reason);
+
+/* By its name; ATTEST_REASON_COUNT: there is none. */
+enum attest_reason attest_reason_find(const char *name);
 
 enum { ATTEST_REFUSAL_TEXT = 240 }; /* bytes of a text, its NUL included; longer is cut */
 

@@ -21,6 +21,12 @@ static int sha256(struct bytes text, uint8_t ret[ATTEST_SHA256_SIZE])
 	return EVP_Digest(at, text.len, ret, NULL, EVP_sha256(), NULL) == 1 ? 0 : -EIO;
 }
 
+int attest_sim_rom_hash(const char *name, struct bytes contents, struct attest_sim_rom *ret)
+{
+	ret->name = name;
+	return sha256(contents, ret->sha256);
+}
+
 static int hash_args(const struct attest_sim_launch *launch, uint8_t ret[ATTEST_SHA256_SIZE])
 {
 	CLEANUP(buf_done) struct buf all = { 0 };

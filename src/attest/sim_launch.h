@@ -37,6 +37,9 @@ struct attest_sim_rom {
 	uint8_t sha256[ATTEST_SHA256_SIZE];
 };
 
+/* Of a ROM with these contents; name is borrowed. 0 or -EIO. */
+int attest_sim_rom_hash(const char *name, struct bytes contents, struct attest_sim_rom *ret);
+
 struct attest_sim_launch {
 	struct bytes firmware;
 	struct attest_boot_hashes boot;

@@ -97,14 +97,30 @@ static void find_vek(struct chain *c, const struct attest_snp_report *report)
 	}
 }
 
-static bool is_signed_by(X509 *cert, const X509 *issuer)
+/* By its key alone; one that was found good before is. */
+static bool key_has_signed(const struct chain *c, X509 *cert, const X509 *issuer)
 {
+	struct attest_memo *memo = c->question->memo;
 	EVP_PKEY *key = X509_get0_pubkey(issuer);
-	bool is = X509_NAME_cmp(X509_get_issuer_name(cert), X509_get_subject_name(issuer)) == 0 &&
-		  key && X509_verify(cert, key) == 1;
+	uint8_t own[EVP_MAX_MD_SIZE], digest[ATTEST_MEMO_DIGEST];
+	unsigned len = 0;
+	bool is_known, has;
 
+	is_known = memo && X509_digest(cert, EVP_sha256(), own, &len) == 1 &&
+		   attest_memo_digest("certificate", issuer, (struct bytes){ own, len }, digest);
+	if (is_known && attest_memo_has(memo, digest))
+		return true;
+	has = key && X509_verify(cert, key) == 1;
+	if (has && is_known)
+		attest_memo_add(memo, digest);
 	ERR_clear_error();
-	return is;
+	return has;
+}
+
+static bool is_signed_by(const struct chain *c, X509 *cert, const X509 *issuer)
+{
+	return X509_NAME_cmp(X509_get_issuer_name(cert), X509_get_subject_name(issuer)) == 0 &&
+	       key_has_signed(c, cert, issuer);
 }
 
 /* What the bag has of that name; -ENOENT: nothing; -EBADMSG: nobody of the name signed it. */
@@ -118,7 +134,7 @@ static int find_issuer(const struct chain *c, X509 *cert, X509 **ret)
 				  X509_get_subject_name(certs->at[i])) != 0)
 			continue;
 		r = -EBADMSG;
-		if (is_signed_by(cert, certs->at[i])) {
+		if (is_signed_by(c, cert, certs->at[i])) {
 			*ret = certs->at[i];
 			return 0;
 		}
@@ -153,7 +169,7 @@ static const struct attest_root *find_root(struct chain *c, int *ret_state)
 			continue;
 		root = trusted(c, certs->at[i]);
 		*ret_state = root ? -EBADMSG : *ret_state == -ENOENT ? -EPERM : *ret_state;
-		if (root && is_signed_by(c->issuer, certs->at[i])) {
+		if (root && is_signed_by(c, c->issuer, certs->at[i])) {
 			c->root = certs->at[i];
 			*ret_state = 0;
 			return root;

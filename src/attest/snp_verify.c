@@ -146,17 +146,26 @@ static size_t signature_der(const struct attest_snp_report *report, uint8_t der[
 	return (size_t)i2d_ECDSA_SIG(signature, &at);
 }
 
-static bool signature_is_good(const struct attest_snp_report *report, const X509 *cert)
+static bool signature_is_good(const struct attest_snp_report *report, const X509 *cert,
+			      struct attest_memo *memo)
 {
+	struct bytes all = { report->raw, sizeof(report->raw) };
+	uint8_t digest[ATTEST_MEMO_DIGEST];
+	bool is_known = memo && attest_memo_digest("report", cert, all, digest);
+
 	CLEANUP(digest_done) EVP_MD_CTX *ctx = EVP_MD_CTX_new();
 	EVP_PKEY *key = X509_get0_pubkey(cert);
 	uint8_t der[SIGNATURE_DER_MAX];
 	size_t len = signature_der(report, der);
 	bool is_good;
 
+	if (is_known && attest_memo_has(memo, digest))
+		return true;
 	is_good = ctx && key && len > 0 && EVP_PKEY_is_a(key, "EC") &&
 		  EVP_DigestVerifyInit(ctx, NULL, EVP_sha384(), NULL, key) == 1 &&
 		  EVP_DigestVerify(ctx, der, len, report->raw, ATTEST_SNP_SIGNED_SIZE) == 1;
+	if (is_good && is_known)
+		attest_memo_add(memo, digest);
 	ERR_clear_error();
 	return is_good;
 }
@@ -169,7 +178,7 @@ static void check_signature(struct check *c)
 	if (!c->chain.vek)
 		attest_part_refuse(part, ATTEST_CERTIFICATE_MISSING,
 				   "there is no key to check the signature with");
-	else if (!signature_is_good(c->report, c->chain.vek))
+	else if (!signature_is_good(c->report, c->chain.vek, c->question->memo))
 		attest_part_refuse(
 			part, ATTEST_REPORT_SIGNATURE,
 			"the signature is not by the certificate's key over this report");
@@ -370,11 +379,11 @@ static void check_binding(struct check *c)
 		if (!is_among(expect->launch_digests.at, expect->launch_digests.count,
 			      ATTEST_SNP_DIGEST_SIZE, report->launch_digest))
 			attest_part_refuse(part, ATTEST_LAUNCH_DIGEST_MISMATCH,
-					   "it is none of those expected");
+					   "the launch digest is none of those expected");
 		if (!is_among(expect->host_data, expect->host_data_count, ATTEST_SNP_HOST_DATA_SIZE,
 			      report->host_data))
 			attest_part_refuse(part, ATTEST_HOST_DATA_MISMATCH,
-					   "it is none of those expected");
+					   "the host data are none of those expected");
 		if (expect->has_report_data) {
 			c->verdict->freshness_checked = true;
 			if (memcmp(expect->report_data, report->report_data,

@@ -25,6 +25,7 @@
 
 #include "attest/certs.h"
 #include "attest/expect.h"
+#include "attest/memo.h"
 #include "attest/roots.h"
 #include "attest/snp_report.h"
 #include "attest/verdict.h"
@@ -35,6 +36,7 @@ struct attest_snp_question {
 	const struct attest_certs *certs;
 	const struct attest_roots *roots;
 	const struct attest_expect *expect; /* NULL: the defaults only */
+	struct attest_memo *memo;	    /* NULL: every signature is checked */
 	int64_t now_s; /* seconds since 1970: when certificates have to be valid */
 };
 

@@ -100,6 +100,23 @@ static const struct config_key_info keys[CONFIG_KEY_COUNT] = {
 		"run_dir", CONFIG_PATH, false, 0, 0, NULL, "",
 		"Where running pods are kept; empty: /run/casemate, or the user's run directory.",
 	},
+	[CONFIG_SIMTEE_SOCKET] = {
+		"simtee_socket", CONFIG_PATH, false, 0, 0, NULL, "/run/casemate-simtee/socket",
+		"Where the simulated secure processor listens.",
+	},
+	[CONFIG_SIMTEE] = {
+		"simtee", CONFIG_PATH, false, 0, 0, NULL, "",
+		"Its program, started by root where nobody listens; empty: the one that came along.",
+	},
+	[CONFIG_SIMTEE_DIR] = {
+		"simtee_dir", CONFIG_PATH, false, 0, 0, NULL, "/var/lib/casemate-simtee",
+		"Where it keeps its key, and its root certificate for all to read (root.pem).",
+	},
+	[CONFIG_SIMTEE_UID] = {
+		/* just below the pods' */
+		"simtee_uid", CONFIG_INT, false, 1, UINT32_MAX - 1, NULL, "89999",
+		"The user id that alone may read its key.",
+	},
 };
 
 const struct config_key_info *config_key(size_t i)

@@ -56,6 +56,9 @@ static const struct err_code_info codes[] = {
 	{ ERR_CONTAINER, "container", "The container's process could not be started.",
 	  "The line has the guest's own words: a program that is not in the image, a user it does "
 	  "not know." },
+	{ ERR_REFUSED, "refused",
+	  "The guest or its broker refused it, by what the tenant's policy allows.",
+	  "The word before the text is the reason: `casemate explain` knows it." },
 };
 
 const struct err_code_info *err_code_info(size_t i)

@@ -41,6 +41,7 @@ enum err_code {
 	ERR_GUEST_BOOT = 141,	/* the guest did not come up in time */
 	ERR_GUEST_GONE = 142,	/* the guest ended or broke the protocol */
 	ERR_CONTAINER = 151,	/* the container's process could not be started */
+	ERR_REFUSED = 152,	/* the guest or its broker refused it, by the tenant's policy */
 };
 
 /* One for each code; NULL from their number on. `casemate explain` and casemate-errors(7). */

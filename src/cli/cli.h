@@ -36,8 +36,8 @@ struct cli_command {
 
 cli_main cli_config_main, cli_delete_main, cli_devices_main, cli_exec_main, cli_explain_main,
 	cli_kill_main, cli_list_main, cli_logs_main, cli_measure_main, cli_plan_main,
-	cli_prepare_main, cli_ps_main, cli_recover_main, cli_run_main, cli_state_main,
-	cli_topology_main, cli_verify_main;
+	cli_policy_main, cli_prepare_main, cli_ps_main, cli_recover_main, cli_run_main,
+	cli_state_main, cli_topology_main, cli_verify_main;
 
 /* main.c: one line on stderr, "casemate: COMMAND: ..."; returns status. */
 int cli_fail(const char *command, const struct err *err, int status);

@@ -30,6 +30,8 @@ static const struct cli_command commands[] = {
 	  cli_measure_main },
 	{ "verify", "[FLAG...]", "is evidence genuine, and is it what was expected",
 	  cli_verify_main },
+	{ "policy", "generate [FLAG...] IMAGE [-- COMMAND...]",
+	  "what a confidential guest may run, and what its report says", cli_policy_main },
 	{ "config", "[FLAG...] show|keys|check", "the configuration in force, its keys, its files",
 	  cli_config_main },
 	{ "explain", "[CODE]", "what the code after an error means, and what to do",

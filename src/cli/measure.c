@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "cli/measure.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -39,9 +41,9 @@ static int check_tee(const char *tee, struct err *err)
 {
 	if (!tee)
 		return missing(err, "tee");
-	if (strcmp(tee, "sev-snp") == 0)
+	if (strcmp(tee, "sev-snp") == 0 || strcmp(tee, "sim") == 0)
 		return 0;
-	if (strcmp(tee, "tdx") == 0 || strcmp(tee, "sim") == 0)
+	if (strcmp(tee, "tdx") == 0)
 		return err_coded(err, ERR_UNSUPPORTED, -EOPNOTSUPP, "--tee %s: not there yet", tee);
 	return bad(err, "tee", tee, "not one of sev-snp, tdx, sim");
 }
@@ -122,6 +124,63 @@ static int read_seed(const char *hex, uint8_t seed[ATTEST_LAUNCH_DIGEST],
 	return 0;
 }
 
+/* Which of the three ways a flag belongs to: it would do nothing with another. */
+enum way {
+	WAY_SNP,
+	WAY_SIM,
+	WAY_REQUEST, /* of sim, but not of a plan in a file */
+};
+
+static int refuse_flag(const char *flag, enum way way, const struct options *options,
+		       struct err *err)
+{
+	const bool is_sim = strcmp(options->tee, "sim") == 0;
+
+	if (is_sim == (way == WAY_SNP))
+		return err_coded(err, ERR_USAGE, -EINVAL, "--%s: not with --tee %s", flag,
+				 options->tee);
+	if (way == WAY_REQUEST && options->plan)
+		return err_coded(err, ERR_USAGE, -EINVAL, "--%s: the plan has it already", flag);
+	return 0;
+}
+
+static int check_flags(const struct options *options, struct err *err)
+{
+	const struct {
+		const char *name;
+		bool is_given;
+		enum way way;
+	} flags[] = {
+		{ "vcpus", options->vcpus != 0, WAY_SNP },
+		{ "vcpu-type", options->vcpu_type, WAY_SNP },
+		{ "firmware", options->firmware, WAY_SNP },
+		{ "firmware-hash", options->firmware_hash, WAY_SNP },
+		{ "kernel", options->kernel, WAY_SNP },
+		{ "initrd", options->initrd, WAY_SNP },
+		{ "append", options->append, WAY_SNP },
+		{ "guest-features", options->guest_features, WAY_SNP },
+		{ "vmm", options->vmm, WAY_SNP },
+		{ "plan", options->plan, WAY_SIM },
+		{ "config", options->config.len != 0, WAY_SIM },
+		{ "cpus", options->cpu_milli != 0, WAY_REQUEST },
+		{ "memory", options->memory_bytes != 0, WAY_REQUEST },
+		{ "accel", options->accel, WAY_REQUEST },
+		{ "device", options->devices.len != 0, WAY_REQUEST },
+		{ "gpus", options->gpus != 0, WAY_REQUEST },
+		{ "nics", options->nics != 0, WAY_REQUEST },
+		{ "nvme", options->nvme != 0, WAY_REQUEST },
+		{ "vf", options->vf, WAY_REQUEST },
+		{ "near", options->near, WAY_REQUEST },
+		{ "mode", options->mode, WAY_REQUEST },
+	};
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(flags); i++)
+		if (flags[i].is_given)
+			r = refuse_flag(flags[i].name, flags[i].way, options, err);
+	return r;
+}
+
 static int measure(const struct options *options, uint8_t digest[ATTEST_LAUNCH_DIGEST],
 		   struct err *err)
 {
@@ -131,6 +190,10 @@ static int measure(const struct options *options, uint8_t digest[ATTEST_LAUNCH_D
 	struct attest_boot_hashes boot;
 	int r = check_tee(options->tee, err);
 
+	if (r == 0)
+		r = check_flags(options, err);
+	if (r == 0 && strcmp(options->tee, "sim") == 0)
+		return measure_sim(options, digest, err);
 	if (r == 0 && options->vcpus == 0)
 		r = missing(err, "vcpus");
 	if (r == 0 && !options->firmware)
@@ -170,8 +233,8 @@ int cli_measure_main(int argc, char **argv)
 		return cli_fail("measure", &err, cli_status(&err));
 	text_hex(digest, sizeof(digest), hex);
 	if (options.json)
-		(void)printf("{\"schema\": 1, \"tee\": \"sev-snp\", \"launch_digest\": \"%s\"}\n",
-			     hex);
+		(void)printf("{\"schema\": 1, \"tee\": \"%s\", \"launch_digest\": \"%s\"}\n",
+			     options.tee, hex);
 	else
 		(void)printf("%s\n", hex);
 	if (fflush(stdout) == EOF) {

@@ -7,171 +7,19 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "cli/options_priv.h"
 #include "pci/address.h"
 #include "sys/file.h"
 
 enum {
-	RUN = OPTIONS_RUN,
-	EXEC = OPTIONS_EXEC,
-	/* those that speak of pods that are there, or were */
-	PODS = OPTIONS_LIST | OPTIONS_STATE | OPTIONS_PS | OPTIONS_LOGS | OPTIONS_KILL |
-	       OPTIONS_DELETE | OPTIONS_RECOVER | OPTIONS_DEVICES,
-	PLAN = OPTIONS_PLAN,
-	TOPOLOGY = OPTIONS_TOPOLOGY,
-	MEASURE = OPTIONS_MEASURE,
-	VERIFY = OPTIONS_VERIFY,
-	ALL = RUN | EXEC | PODS | PLAN | TOPOLOGY | MEASURE | VERIFY | OPTIONS_CONFIG |
-	      OPTIONS_EXPLAIN,
 	ENV_FILE_MAX = 1 << 20,
 	ENV_MAX = 4096,
 	PIDS_MAX = 4 << 20, /* Linux's PID_MAX_LIMIT */
 	DEVICES_MAX = 4096,
+	SECRETS_MAX = 64, /* of one container: a policy has no more */
+	EXECS_MAX = 256,
 	VCPUS_MAX = 4096,
 };
-
-enum option {
-	OPT_INTERACTIVE,
-	OPT_TTY,
-	OPT_DETACH,
-	OPT_RM,
-	OPT_NAME,
-	OPT_POD,
-	OPT_ENV,
-	OPT_ENV_FILE,
-	OPT_USER,
-	OPT_WORKDIR,
-	OPT_ENTRYPOINT,
-	OPT_HOSTNAME,
-	OPT_READ_ONLY,
-	OPT_CPUS,
-	OPT_MEMORY,
-	OPT_PIDS_LIMIT,
-	OPT_NETWORK,
-	OPT_ACCEL,
-	OPT_ALL,
-	OPT_FORCE,
-	OPT_FOLLOW,
-	OPT_JSON,
-	OPT_DEVICE,
-	OPT_GPUS,
-	OPT_NICS,
-	OPT_NVME,
-	OPT_VF,
-	OPT_NEAR,
-	OPT_MODE,
-	OPT_FROM,
-	OPT_FORMAT,
-	OPT_ALL_PAIRS,
-	OPT_SAVE,
-	OPT_TEE,
-	OPT_VCPUS,
-	OPT_VCPU_TYPE,
-	OPT_FIRMWARE,
-	OPT_FIRMWARE_HASH,
-	OPT_KERNEL,
-	OPT_INITRD,
-	OPT_APPEND,
-	OPT_GUEST_FEATURES,
-	OPT_VMM,
-	OPT_EVIDENCE,
-	OPT_COLLATERAL,
-	OPT_AT,
-	OPT_NONCE,
-	OPT_POLICY,
-	OPT_CONFIG,
-	OPT_HELP,
-	OPT_ABSENT,
-};
-
-struct flag {
-	const char *name;
-	char letter; /* 0: it has none */
-	bool has_value;
-	enum option option;
-	unsigned int commands;
-	const char *help; /* NULL: not shown */
-};
-
-/* clang-format off */
-static const struct flag flags[] = {
-	{ "interactive", 'i', false, OPT_INTERACTIVE, RUN | EXEC,
-	  "keep standard input open, and send it in" },
-	{ "tty", 't', false, OPT_TTY, RUN | EXEC, "give the process a terminal" },
-	{ "detach", 'd', false, OPT_DETACH, RUN | EXEC,
-	  "leave it running; `casemate logs` has its output" },
-	{ "rm", 0, false, OPT_RM, RUN, "with -d: remove the pod once it has ended" },
-	{ "name", 0, true, OPT_NAME, RUN, "name the pod (with --pod: the container)" },
-	{ "pod", 0, true, OPT_POD, RUN, "add a container to this running pod" },
-	{ "env", 'e', true, OPT_ENV, RUN | EXEC, "NAME=VALUE, or NAME to pass it on" },
-	{ "env-file", 0, true, OPT_ENV_FILE, RUN | EXEC, "read variables from a file, one a line" },
-	{ "user", 'u', true, OPT_USER, RUN | EXEC, "USER[:GROUP], names or numbers" },
-	{ "workdir", 'w', true, OPT_WORKDIR, RUN | EXEC, "the process's working directory" },
-	{ "entrypoint", 0, true, OPT_ENTRYPOINT, RUN, "in place of the image's; \"\" for none" },
-	{ "hostname", 0, true, OPT_HOSTNAME, RUN,
-	  "the container's; the pod's name if not given" },
-	{ "read-only", 0, false, OPT_READ_ONLY, RUN, "the root file system cannot be written" },
-	{ "cpus", 0, true, OPT_CPUS, RUN | PLAN, "limit, as 1.5; the VM gets it rounded up" },
-	{ "memory", 'm', true, OPT_MEMORY, RUN | PLAN, "limit, as 512m; the VM gets it and an overhead" },
-	{ "pids-limit", 0, true, OPT_PIDS_LIMIT, RUN, "how many processes at most; -1 for no limit" },
-	{ "network", 0, true, OPT_NETWORK, RUN, "none: loopback only, as there is no other yet" },
-	{ "net", 0, true, OPT_NETWORK, RUN, NULL },
-	{ "accel", 0, true, OPT_ACCEL, RUN | PLAN, "auto, kvm or tcg" },
-	{ "all", 0, false, OPT_ALL, OPTIONS_KILL, "every process in the container" },
-	{ "force", 'f', false, OPT_FORCE, OPTIONS_DELETE, "one that runs, too" },
-	{ "follow", 'f', false, OPT_FOLLOW, OPTIONS_LOGS, "go on until the container ends" },
-	{ "json", 0, false, OPT_JSON, OPTIONS_LIST | OPTIONS_RECOVER | OPTIONS_DEVICES | MEASURE | VERIFY,
-	  "for programs" },
-	{ "device", 0, true, OPT_DEVICE, RUN | PLAN, "this one, by its PCI address" },
-	{ "gpus", 0, true, OPT_GPUS, RUN | PLAN, "so many GPUs, besides those named" },
-	{ "nics", 0, true, OPT_NICS, RUN | PLAN, "so many network adapters" },
-	{ "nvme", 0, true, OPT_NVME, RUN | PLAN, "so many NVMe drives" },
-	{ "vf", 0, false, OPT_VF, RUN | PLAN, "the counts are of SR-IOV virtual functions" },
-	{ "near", 0, true, OPT_NEAR, RUN | PLAN, "switch, root, node or any: how close together" },
-	{ "mode", 0, true, OPT_MODE, RUN | PLAN, "auto, replicate or flatten" },
-	{ "from", 0, true, OPT_FROM, PLAN | TOPOLOGY, "a capture, in place of this host" },
-	{ "format", 0, true, OPT_FORMAT, PLAN, "tree, json, matrix or qemu" },
-	{ "format", 0, true, OPT_FORMAT, TOPOLOGY, "tree, json, matrix or groups" },
-	{ "all-pairs", 0, false, OPT_ALL_PAIRS, TOPOLOGY,
-	  "pairs of all endpoints, not of GPUs and NICs alone" },
-	{ "save", 0, true, OPT_SAVE, TOPOLOGY, "keep the capture in a file, .tar or .tar.zst" },
-	{ "tee", 0, true, OPT_TEE, MEASURE, "sev-snp: whose digest it is" },
-	{ "vcpus", 0, true, OPT_VCPUS, MEASURE, "how many virtual CPUs" },
-	{ "vcpu-type", 0, true, OPT_VCPU_TYPE, MEASURE, "QEMU's model, as EPYC-v4" },
-	{ "firmware", 0, true, OPT_FIRMWARE, MEASURE, "OVMF's file" },
-	{ "firmware-hash", 0, true, OPT_FIRMWARE_HASH, MEASURE,
-	  "the digest after the firmware alone, made before" },
-	{ "kernel", 0, true, OPT_KERNEL, MEASURE, "the kernel's file, if QEMU is given one" },
-	{ "initrd", 0, true, OPT_INITRD, MEASURE, "the initial RAM disk's file" },
-	{ "append", 0, true, OPT_APPEND, MEASURE, "the kernel's command line" },
-	{ "guest-features", 0, true, OPT_GUEST_FEATURES, MEASURE, "SEV_FEATURES, in hex; 1 if not given" },
-	{ "vmm", 0, true, OPT_VMM, MEASURE, "qemu, ec2 or gce; qemu if not given" },
-	{ "evidence", 0, true, OPT_EVIDENCE, VERIFY, "a report, or a directory with it and certificates" },
-	{ "collateral", 0, true, OPT_COLLATERAL, VERIFY, "certificates and lists of revoked ones" },
-	{ "at", 0, true, OPT_AT, VERIFY, "the time to ask about, as 2026-01-31T12:00:00Z; now if not given" },
-	{ "nonce", 0, true, OPT_NONCE, VERIFY, "what the report's data have to be, in hex" },
-	{ "policy", 0, true, OPT_POLICY, VERIFY, "a file of what is expected and allowed" },
-	{ "config", 0, true, OPT_CONFIG, RUN | EXEC | PODS | PLAN | OPTIONS_CONFIG,
-	  "KEY=VALUE, over the configuration files" },
-	{ "help", 0, false, OPT_HELP, ALL, "this text" },
-	/* known from podman, and not there yet: refused by name */
-	{ "publish", 'p', true, OPT_ABSENT, RUN, NULL },
-	{ "publish-all", 'P', false, OPT_ABSENT, RUN, NULL },
-	{ "volume", 'v', true, OPT_ABSENT, RUN, NULL },
-	{ "mount", 0, true, OPT_ABSENT, RUN, NULL },
-	{ "tmpfs", 0, true, OPT_ABSENT, RUN, NULL },
-	{ "tee", 0, true, OPT_ABSENT, RUN, NULL },
-	{ "secret", 0, true, OPT_ABSENT, RUN, NULL },
-	{ "policy", 0, true, OPT_ABSENT, RUN, NULL },
-	{ "privileged", 0, false, OPT_ABSENT, RUN | EXEC, NULL },
-	{ "cap-add", 0, true, OPT_ABSENT, RUN, NULL },
-	{ "cap-drop", 0, true, OPT_ABSENT, RUN, NULL },
-	{ "security-opt", 0, true, OPT_ABSENT, RUN, NULL },
-	{ "ulimit", 0, true, OPT_ABSENT, RUN, NULL },
-	{ "restart", 0, true, OPT_ABSENT, RUN, NULL },
-	{ "init", 0, false, OPT_ABSENT, RUN, NULL },
-	{ "detach-keys", 0, true, OPT_ABSENT, RUN | EXEC, NULL },
-};
-/* clang-format on */
 
 static int unsupported(const char *what, struct err *err)
 {
@@ -313,6 +161,45 @@ static int add_device(struct options *options, const char *value, struct err *er
 	return strv_add(&options->devices, pci_address_format(address, text));
 }
 
+/* It becomes a file's name. */
+static int add_secret(struct options *options, const char *value, struct err *err)
+{
+	const char *equals = strchr(value, '=');
+	char name[TEXT_NAME_MAX + 2];
+
+	(void)snprintf(name, sizeof(name), "%.*s", equals ? (int)(equals - value) : 0, value);
+	if (!text_name_valid(name))
+		return err_coded(
+			err, ERR_USAGE, -EINVAL,
+			"--secret '%s': not NAME=URI, with a name of letters, digits, '_', "
+			"'.', '-', at most %d, the first a letter or digit",
+			value, TEXT_NAME_MAX);
+	if (strncmp(equals + 1, "kbs:///", strlen("kbs:///")) != 0)
+		return err_coded(err, ERR_USAGE, -EINVAL,
+				 "--secret '%s': not a URI of a broker's, as "
+				 "kbs:///default/model/key",
+				 value);
+	for (size_t i = 0; i < options->secrets.len; i++)
+		if (strncmp(options->secrets.at[i], value, (size_t)(equals - value) + 1) == 0)
+			return err_coded(err, ERR_USAGE, -EINVAL,
+					 "--secret '%s': there is one of that name", value);
+	if (options->secrets.len >= SECRETS_MAX)
+		return err_coded(err, ERR_USAGE, -E2BIG, "--secret '%s': more than %d", value,
+				 SECRETS_MAX);
+	return strv_add(&options->secrets, value);
+}
+
+static int add_exec(struct options *options, const char *value, struct err *err)
+{
+	if (strcmp(value, "any") != 0 && value[0] != '[')
+		return err_coded(err, ERR_USAGE, -EINVAL,
+				 "--exec '%s': neither 'any' nor a JSON array of strings", value);
+	if (options->execs.len >= EXECS_MAX)
+		return err_coded(err, ERR_USAGE, -E2BIG, "--exec '%s': more than %d", value,
+				 EXECS_MAX);
+	return strv_add(&options->execs, value);
+}
+
 static int set_count(uint32_t *ret, const char *flag, const char *value, struct err *err)
 {
 	uint64_t count;
@@ -360,6 +247,11 @@ static void keep(struct options *options, enum option option, const char *value)
 		[OPT_AT] = &options->at,
 		[OPT_NONCE] = &options->nonce,
 		[OPT_POLICY] = &options->policy,
+		[OPT_BROKER] = &options->broker,
+		[OPT_BROKER_KEY] = &options->broker_key,
+		[OPT_REFERENCE] = &options->reference,
+		[OPT_ADD] = &options->add,
+		[OPT_PLAN] = &options->plan,
 	};
 
 	*values[option] = value;
@@ -395,6 +287,10 @@ static int apply_value(struct options *options, enum option option, const char *
 		return add_device(options, value, err);
 	case OPT_COLLATERAL:
 		return strv_add(&options->collateral, value);
+	case OPT_SECRET:
+		return add_secret(options, value, err);
+	case OPT_EXEC:
+		return add_exec(options, value, err);
 	case OPT_VCPUS:
 		return set_vcpus(options, value, err);
 	case OPT_GPUS:
@@ -436,12 +332,12 @@ struct line {
 /* What name may have been meant to be: of those that begin so, the first. */
 static const char *nearest(enum options_command command, const char *name)
 {
-	const char *names[ARRAY_SIZE(flags)];
+	const char *names[OPTIONS_FLAGS_MAX];
 	size_t count = 0, len = strlen(name);
 
-	for (size_t i = 0; i < ARRAY_SIZE(flags); i++)
-		if (flags[i].commands & command)
-			names[count++] = flags[i].name;
+	for (size_t i = 0; i < options_flag_count; i++)
+		if (options_flags[i].commands & command)
+			names[count++] = options_flags[i].name;
 	for (size_t i = 0; i < count; i++)
 		if (len > 1 && strncmp(names[i], name, len) == 0)
 			return names[i];
@@ -461,18 +357,20 @@ static int refuse_name(const struct line *line, const char *word, struct err *er
 
 static const struct flag *find_name(const struct line *line, const char *name, size_t len)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(flags); i++)
-		if ((flags[i].commands & line->command) && strlen(flags[i].name) == len &&
-		    memcmp(flags[i].name, name, len) == 0)
-			return &flags[i];
+	for (size_t i = 0; i < options_flag_count; i++)
+		if ((options_flags[i].commands & line->command) &&
+		    strlen(options_flags[i].name) == len &&
+		    memcmp(options_flags[i].name, name, len) == 0)
+			return &options_flags[i];
 	return NULL;
 }
 
 static const struct flag *find_letter(const struct line *line, char letter)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(flags); i++)
-		if ((flags[i].commands & line->command) && flags[i].letter == letter)
-			return &flags[i];
+	for (size_t i = 0; i < options_flag_count; i++)
+		if ((options_flags[i].commands & line->command) &&
+		    options_flags[i].letter == letter)
+			return &options_flags[i];
 	return NULL;
 }
 
@@ -551,7 +449,7 @@ int options_parse(enum options_command command, int argc, char **argv, struct op
 		bool is_flag = word[0] == '-' && word[1];
 
 		/* the command of a run or an exec has flags of its own */
-		if (!is_flag && (command & (RUN | EXEC)))
+		if (!is_flag && (command & (OPTIONS_RUN | OPTIONS_POLICY | OPTIONS_EXEC)))
 			break;
 		line.next++;
 		if (strcmp(word, "--") == 0)
@@ -601,6 +499,8 @@ void options_done(struct options *options)
 	strv_done(&options->config);
 	strv_done(&options->devices);
 	strv_done(&options->collateral);
+	strv_done(&options->secrets);
+	strv_done(&options->execs);
 }
 
 char *options_help(enum options_command command)
@@ -608,8 +508,8 @@ char *options_help(enum options_command command)
 	struct buf text = { 0 };
 	char spelled[48];
 
-	for (size_t i = 0; i < ARRAY_SIZE(flags); i++) {
-		const struct flag *flag = &flags[i];
+	for (size_t i = 0; i < options_flag_count; i++) {
+		const struct flag *flag = &options_flags[i];
 		char letter[] = { '-', flag->letter, ',', ' ', '\0' };
 
 		if (!(flag->commands & command) || !flag->help)

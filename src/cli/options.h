@@ -45,7 +45,14 @@ struct options {
 	const char *at;
 	const char *nonce;
 	const char *policy;
+	const char *broker;
+	const char *broker_key;
+	const char *reference;
+	const char *add;
+	const char *plan;
 	struct strv collateral;
+	struct strv secrets;   /* NAME=URI */
+	struct strv execs;     /* "any", or a JSON array of strings */
 	struct strv devices;   /* PCI addresses */
 	struct strv env;       /* NAME=VALUE, files' first; NAME alone was looked up */
 	struct strv env_files; /* empty after options_parse() */
@@ -75,12 +82,13 @@ enum options_command {
 	OPTIONS_TOPOLOGY = 1 << 12,
 	OPTIONS_MEASURE = 1 << 13,
 	OPTIONS_VERIFY = 1 << 14,
-	OPTIONS_DEVICES = 1 << 15,
+	OPTIONS_POLICY = 1 << 15,
+	OPTIONS_DEVICES = 1 << 16,
 };
 
 /*
  * argv[0] is the subcommand, argv[argc] is NULL. The first word that is no flag ends the flags of
- * run and exec; with the others they may stand anywhere before a "--", and argv is put in order.
+ * run, exec and policy; with the others they may stand anywhere before a "--", and argv is put in order.
  *
  * -EINVAL with ERR_USAGE, or -EOPNOTSUPP with ERR_UNSUPPORTED for what is not there yet.
  */

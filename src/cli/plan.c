@@ -144,6 +144,8 @@ static int plan(const struct options *options, struct err *err)
 		r = cli_config_load(options->config.at, options->config.len, &config, err);
 	if (r >= 0)
 		r = choose_accel(options, &config, &request.accel, err);
+	if (r >= 0)
+		r = plan_tee_choose(options->tee ? options->tee : "", &request.tee, err);
 	/* without a guest all but its command line can be said */
 	if (r >= 0)
 		r = planning_open_guest(&config, &guest_fd, &manifest,

@@ -171,6 +171,7 @@ static int make_vm(const struct planning_request *request, struct plan *plan, st
 		.cpu_milli = request->cpu_milli,
 		.memory_bytes = request->memory_bytes,
 		.accel = request->accel,
+		.tee = request->tee,
 		.guest = request->guest,
 	};
 	struct sysinfo info;

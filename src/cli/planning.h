@@ -19,6 +19,7 @@ struct planning_request {
 	uint32_t cpu_milli; /* 0: the default */
 	uint64_t memory_bytes;
 	enum layout_accel accel;
+	enum layout_tee tee;
 	const struct manifest *guest;
 	const Casemate__DeviceRequest *devices; /* NULL: none */
 	const char *from;			/* a capture's path; NULL: this host */

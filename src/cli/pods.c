@@ -80,9 +80,35 @@ json_t *pods_container_json(const Casemate__DescribedContainer *container)
 			 (json_int_t)container->exited_ns, "terminal", container->terminal);
 }
 
+static json_t *refusals_json(const Casemate__DescribeResponse *pod)
+{
+	json_t *refusals = json_array();
+
+	for (size_t i = 0; i < pod->n_refusals; i++) {
+		const Casemate__DescribedRefusal *refusal = pod->refusals[i];
+
+		(void)json_array_append_new(
+			refusals, json_pack("{s:s, s:s, s:s, s:s}", "method", refusal->method,
+					    "container", refusal->container, "code", refusal->code,
+					    "text", refusal->text));
+	}
+	return refusals;
+}
+
+/* What only a confidential pod has. */
+static void add_tee(const Casemate__DescribeResponse *pod, json_t *json)
+{
+	if (!json || !pod->tee[0])
+		return;
+	(void)json_object_set_new(json, "tee", json_string(pod->tee));
+	(void)json_object_set_new(json, "refusals", refusals_json(pod));
+	(void)json_object_set_new(json, "refusal_count",
+				  json_integer((json_int_t)pod->refusal_count));
+}
+
 json_t *pods_json(const Casemate__DescribeResponse *pod)
 {
-	json_t *containers = json_array(), *phases = json_object();
+	json_t *containers = json_array(), *phases = json_object(), *json;
 
 	/* the newest comes first from the shim; people expect the first one first */
 	for (size_t i = pod->n_containers; i > 0; i--)
@@ -91,10 +117,12 @@ json_t *pods_json(const Casemate__DescribeResponse *pod)
 	for (size_t i = 0; i < pod->n_phases; i++)
 		(void)json_object_set_new(phases, pod->phases[i]->name,
 					  json_integer((json_int_t)pod->phases[i]->us));
-	return json_pack("{s:i, s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:o, s:o}",
+	json = json_pack("{s:i, s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:o, s:o}",
 			 "schema", 1, "pod", pod->pod, "accel", pod->accel, "host_kernel",
 			 pod->host_kernel, "guest_kernel", pod->guest_kernel, "guest", pod->guest,
 			 "vcpus", (int)pod->vcpus, "memory_mib", (int)pod->memory_mib, "shim_pid",
 			 pod->shim_pid, "qemu_pid", pod->qemu_pid, "qemu_uid", (int)pod->qemu_uid,
 			 "phases_us", phases, "containers", containers);
+	add_tee(pod, json);
+	return json;
 }

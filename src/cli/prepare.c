@@ -8,8 +8,10 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/request.h"
 #include "oci/process.h"
 #include "oci/ref.h"
+#include "plan/plan.h"
 #include "rootfs/image.h"
 #include "sys/host.h"
 #include "sys/pipe.h"
@@ -77,7 +79,7 @@ static void phase(struct prepare *prepare, const char *name)
 		result->phases[result->n_phases++] = at;
 }
 
-static int open_image(struct prepare *prepare, struct rootfs_image **ret, struct err *err)
+static int open_image(struct prepare *prepare, struct err *err)
 {
 	const char *folder = config_text(&prepare->config, CONFIG_CACHE_DIR);
 	cleanup_close int cache_fd = -1;
@@ -108,7 +110,7 @@ static int open_image(struct prepare *prepare, struct rootfs_image **ret, struct
 			.map_ids = geteuid() != 0,
 			.map_uid = geteuid(),
 			.map_gid = getegid() },
-		ret, err);
+		&prepare->image, err);
 }
 
 /* Layers for the result and for the specification; their descriptors are the result's first. */
@@ -144,7 +146,7 @@ static int add_layers(struct prepare *prepare, struct rootfs_image *image,
 		asked->hash_start = layer->hash_start;
 		result->layers[result->n_layers++] = told;
 		spec->layers[spec->n_layers++] = asked;
-		prepare->fds[prepare->fd_count++] = layer->fd;
+		prepare->fds[prepare->fd_count++] = steal_fd(&layer->fd);
 	}
 	return result->n_layers == count ? 0 : err_num(err, -ENOMEM, "prepare the image");
 }
@@ -300,6 +302,16 @@ static int check_devices(const struct prepare *prepare, struct err *err)
 	return 0;
 }
 
+/* The client has looked already; others than it may ask. */
+static int check_tee(struct prepare *prepare, struct err *err)
+{
+	const Casemate__Request *request = prepare->request->request;
+
+	if (prepare->is_dry)
+		return plan_tee_choose(request->tee, &prepare->tee, err);
+	return request_check_tee(request, prepare->request->with_vm, &prepare->tee, err);
+}
+
 static int pack_spec(struct prepare *prepare, const Agent__ContainerSpec *spec, struct err *err)
 {
 	size_t len = agent__container_spec__get_packed_size(spec);
@@ -312,7 +324,7 @@ static int pack_spec(struct prepare *prepare, const Agent__ContainerSpec *spec, 
 	return 0;
 }
 
-static int work(struct prepare *prepare, struct rootfs_image **ret_image, struct err *err)
+int prepare_work(struct prepare *prepare, struct err *err)
 {
 	const Casemate__Request *request = prepare->request->request;
 	Agent__ContainerSpec spec = AGENT__CONTAINER_SPEC__INIT;
@@ -324,10 +336,14 @@ static int work(struct prepare *prepare, struct rootfs_image **ret_image, struct
 	r = cli_config_load(request->config, request->n_config, &prepare->config, err);
 	if (r < 0)
 		return r;
-	r = open_image(prepare, ret_image, err);
+	r = check_tee(prepare, err);
+	if (r >= 0 && prepare->tee != LAYOUT_TEE_NONE && !prepare->is_dry)
+		r = prepare_tee(prepare, err);
+	if (r >= 0)
+		r = open_image(prepare, err);
 	if (r < 0)
 		return r;
-	image = *ret_image;
+	image = prepare->image;
 	phase(prepare, "image");
 	spec.process = &process;
 	spec.resources = &resources;
@@ -345,6 +361,33 @@ static int work(struct prepare *prepare, struct rootfs_image **ret_image, struct
 	phase(prepare, "plan");
 	prepare->result.image_digest = image->digest;
 	return r;
+}
+
+void prepare_done(struct prepare *prepare)
+{
+	for (size_t i = 0; i < prepare->fd_count; i++)
+		if (prepare->fds[i] >= 0)
+			(void)close(prepare->fds[i]);
+	prepare->fd_count = 0;
+	prepare->image = rootfs_image_free(prepare->image);
+	config_done(&prepare->config);
+	arena_done(&prepare->arena);
+}
+
+int prepare_vm_alone(struct prepare *prepare, struct err *err)
+{
+	const Casemate__Request *request = prepare->request->request;
+	Agent__ContainerSpec spec = AGENT__CONTAINER_SPEC__INIT;
+	Agent__Resources resources = AGENT__RESOURCES__INIT;
+	int r;
+
+	r = cli_config_load(request->config, request->n_config, &prepare->config, err);
+	if (r >= 0)
+		r = check_tee(prepare, err);
+	spec.resources = &resources;
+	if (r >= 0)
+		r = fill_spec(prepare, NULL, &spec, err);
+	return r < 0 ? r : prepare_vm(prepare, &spec, err);
 }
 
 static int answer(struct prepare *prepare, struct err *err)
@@ -393,7 +436,6 @@ int cli_prepare_main(int argc, char **argv)
 {
 	Casemate__Failure failure = CASEMATE__FAILURE__INIT;
 	struct prepare prepare = { .progress_fd = -1, .phase_us = host_boottime_us() };
-	struct rootfs_image *image = NULL;
 	struct err err = { 0 };
 	int r;
 
@@ -403,7 +445,7 @@ int cli_prepare_main(int argc, char **argv)
 	casemate__prepare_result__init(&prepare.result);
 	r = read_request(&prepare, &err);
 	if (r >= 0)
-		r = work(&prepare, &image, &err);
+		r = prepare_work(&prepare, &err);
 	if (r < 0)
 		fail(&prepare, &err, &failure);
 	r = answer(&prepare, &err);

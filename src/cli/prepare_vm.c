@@ -204,6 +204,7 @@ static int plan(struct prepare *prepare, Agent__ContainerSpec *spec,
 		.memory_bytes = spec->resources->memory_bytes,
 		.guest = manifest,
 		.devices = prepare->request->request->devices,
+		.tee = prepare->tee,
 	};
 	struct planning *planning;
 	int r;
@@ -213,6 +214,8 @@ static int plan(struct prepare *prepare, Agent__ContainerSpec *spec,
 		r = planning_make(&request, &prepare->arena, &planning, err);
 	if (r >= 0)
 		r = add_devices(prepare, planning, spec, err);
+	for (size_t i = 0; r >= 0 && i < planning->plan.notes.count; i++)
+		prepare_note(prepare, planning->plan.notes.at[i].text);
 	return r < 0 ? r : make_argv(prepare, &planning->plan.layout, err);
 }
 
@@ -252,7 +255,10 @@ int prepare_vm(struct prepare *prepare, Agent__ContainerSpec *spec, struct err *
 	r = planning_open_guest(&prepare->config, &guest_fd, &manifest, err);
 	if (r < 0)
 		return r;
+	vm->tee = prepare->told_tee;
 	vm->guest = arena_strdup(&prepare->arena, manifest.version);
 	r = plan(prepare, spec, &manifest, &kvm_fd, err);
-	return r < 0 ? r : add_descriptors(prepare, guest_fd, &manifest, kvm_fd, err);
+	if (r >= 0)
+		r = add_descriptors(prepare, guest_fd, &manifest, kvm_fd, err);
+	return r;
 }

@@ -12,6 +12,7 @@
 
 #include "base/text.h"
 #include "cli/cli.h"
+#include "cli/refusal.h"
 #include "rpc/status.h"
 #include "sys/file.h"
 #include "sys/signals.h"
@@ -211,9 +212,14 @@ static int report(const struct session_called *called, struct err *err)
 	const char *rest = strchr(called->text, '\n');
 	size_t first = rest ? (size_t)(rest - called->text) : strlen(called->text);
 
+	char line[sizeof(called->text)];
+
 	if (rest && err)
 		cli_note("%s", rest + 1);
-	return err_set(err, called->num, "%.*s", (int)first, called->text);
+	(void)snprintf(line, sizeof(line), "%.*s", (int)first, called->text);
+	/* what err holds, so that the code at its end is kept */
+	refusal_rewrite(line, err ? sizeof(err->msg) : sizeof(line));
+	return err_set(err, called->num, "%s", line);
 }
 
 static int not_asked(int num, struct err *err)

@@ -51,7 +51,8 @@ int emit_pci_check(const struct layout *layout)
 		enum layout_bridge_kind kind;
 
 		if (device->parent < 0 || device->parent >= (int)layout->bridge_count ||
-		    device->function > 7)
+		    device->function > 7 ||
+		    (layout->tee != LAYOUT_TEE_NONE && (device->has_peers || device->has_rom)))
 			return -EINVAL;
 		kind = layout->bridges[device->parent].kind;
 		if (kind != LAYOUT_ROOT_PORT && kind != LAYOUT_DOWNSTREAM)

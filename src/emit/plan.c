@@ -6,6 +6,7 @@
 
 #include "base/text.h"
 #include "plan/guest.h"
+#include "plan/plan.h"
 #include "route/class.h"
 
 /* A plan with the machine that its guest will see. */
@@ -62,12 +63,12 @@ static json_t *reasons(const struct plan_reasons *reasons)
 	return array;
 }
 
-static json_t *unknown(const struct plan_reasons *unknown)
+static json_t *texts(const struct plan_reasons *reasons)
 {
 	json_t *array = json_array();
 
-	for (size_t i = 0; i < unknown->count; i++)
-		if (json_array_append_new(array, json_string(unknown->at[i].text)) < 0)
+	for (size_t i = 0; i < reasons->count; i++)
+		if (json_array_append_new(array, json_string(reasons->at[i].text)) < 0)
 			return drop(array);
 	return array;
 }
@@ -208,13 +209,15 @@ int emit_plan_json(const struct machine *host, const struct plan *plan, json_t *
 	json_t *json;
 
 	json = json_pack("{s:i, s:b, s:o, s:o}", "schema", 1, "feasible", is_feasible, "reasons",
-			 reasons(&plan->reasons), "unknown", unknown(&plan->unknown));
+			 reasons(&plan->reasons), "unknown", texts(&plan->unknown));
 	if (json && is_feasible &&
 	    (make_guest(&emit) < 0 ||
 	     json_object_update_new(
 		     json,
-		     json_pack("{s:s, s:b, s:o, s:o, s:o, s:o, s:o, s:{s:I, s:I, s:I}, s:i, s:i}",
+		     json_pack("{s:s, s:s, s:o, s:b, s:o, s:o, s:o, s:o, s:o, s:{s:I, s:I, s:I}, "
+			       "s:i, s:i}",
 			       "mode", layout->mode == LAYOUT_REPLICATE ? "replicate" : "flatten",
+			       "tee", plan_tee_name(layout->tee), "notes", texts(&plan->notes),
 			       "peer_to_peer", has_peers(layout), "devices", devices(&emit), "held",
 			       held(&emit), "pairs", pairs(&emit), "ports", ports(layout), "nodes",
 			       nodes(layout), "windows", "high_bytes", (json_int_t)plan->space.high,
@@ -255,13 +258,18 @@ static int add_refusal(const struct plan *plan, struct buf *ret)
 	return r;
 }
 
+static int add_texts(const char *title, const struct plan_reasons *reasons, struct buf *ret)
+{
+	int r = reasons->count ? buf_addf(ret, "%s\n", title) : 0;
+
+	for (size_t i = 0; r == 0 && i < reasons->count; i++)
+		r = buf_addf(ret, "  %s\n", reasons->at[i].text);
+	return r;
+}
+
 static int add_unknown(const struct plan *plan, struct buf *ret)
 {
-	int r = plan->unknown.count ? buf_addf(ret, "unknown\n") : 0;
-
-	for (size_t i = 0; r == 0 && i < plan->unknown.count; i++)
-		r = buf_addf(ret, "  %s\n", plan->unknown.at[i].text);
-	return r;
+	return add_texts("unknown", &plan->unknown, ret);
 }
 
 static int depth_of(const struct layout *layout, int bridge)
@@ -341,7 +349,9 @@ int emit_plan_text(const struct machine *host, const struct plan *plan, struct b
 		r = add_refusal(plan, ret);
 		return r < 0 ? r : add_unknown(plan, ret);
 	}
-	r = buf_addf(ret, "%u vCPUs, %u MiB%s", layout->vcpus, layout->memory_mib,
+	r = buf_addf(ret, "%u vCPUs, %u MiB%s%s%s", layout->vcpus, layout->memory_mib,
+		     layout->tee == LAYOUT_TEE_NONE ? "" : ", tee ",
+		     layout->tee == LAYOUT_TEE_NONE ? "" : plan_tee_name(layout->tee),
 		     layout->passed_count ? "\ndevices\n" : "\n");
 	for (size_t i = 0; r == 0 && i < plan->choice.given_count; i++) {
 		(void)snprintf(more, sizeof(more), "%s%s",
@@ -357,6 +367,8 @@ int emit_plan_text(const struct machine *host, const struct plan *plan, struct b
 			     has_peers(layout) ? "" : ", no peer-to-peer");
 	if (r == 0)
 		r = add_tree(&emit, LAYOUT_NONE, ret);
+	if (r == 0)
+		r = add_texts("notes", &plan->notes, ret);
 	return r < 0 ? r : add_unknown(plan, ret);
 }
 

@@ -26,9 +26,19 @@ static bool emit_is_word(const char *text)
 	return len > 0 && strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789.-") == len;
 }
 
+static bool emit_has_port(const struct layout *layout, enum layout_role role)
+{
+	for (size_t i = 0; i < layout->port_count && i < LAYOUT_PORTS_MAX; i++)
+		if (layout->ports[i].role == role)
+			return true;
+	return false;
+}
+
 static int emit_check(const struct layout *layout)
 {
 	if (layout->vcpus == 0 || layout->memory_mib == 0 || layout->accel > LAYOUT_KVM ||
+	    layout->tee > LAYOUT_TEE_SIM ||
+	    emit_has_port(layout, LAYOUT_ROLE_TEE) != (layout->tee != LAYOUT_TEE_NONE) ||
 	    layout->device_count > LAYOUT_DEVICES_MAX || layout->port_count > LAYOUT_PORTS_MAX)
 		return -EINVAL;
 	for (size_t i = 0; i < layout->device_count; i++) {
@@ -62,7 +72,8 @@ static bool emit_uses(const struct layout *layout, enum layout_role role)
 	case LAYOUT_ROLE_BASE:
 		return emit_has_disk(layout, role);
 	case LAYOUT_ROLE_AGENT:
-		return layout->port_count > 0;
+	case LAYOUT_ROLE_TEE:
+		return emit_has_port(layout, role);
 	case LAYOUT_ROLE_KERNEL:
 	case LAYOUT_ROLE_FIRMWARE:
 	case LAYOUT_ROLE_QMP:
@@ -79,28 +90,31 @@ static void emit_set(struct emit_args *args, enum layout_role role)
 	EMIT(args, "-add-fd", "fd=%d,set=%d", emit_target(role), emit_target(role));
 }
 
+/* iommu_platform: the guest says where a device may look, which is all that it decrypts. */
 static void emit_device(struct emit_args *args, const struct layout *layout,
 			const struct layout_device *device)
 {
+	const char *tee = layout->tee != LAYOUT_TEE_NONE ? ",iommu_platform=on" : "";
+
 	switch (device->kind) {
 	case LAYOUT_SCSI:
 		EMIT(args, "-device",
 		     "virtio-scsi-pci,id=scsi,bus=pcie.0,addr=%02x.0,"
-		     "disable-legacy=on,num_queues=1",
-		     device->slot);
+		     "disable-legacy=on%s,num_queues=1",
+		     device->slot, tee);
 		break;
 	case LAYOUT_BLOCK:
 		EMIT(args, "-device",
 		     "virtio-blk-pci,id=block%u,bus=pcie.0,addr=%02x.0,"
-		     "disable-legacy=on,num-queues=1,drive=block%u",
-		     device->slot, device->slot, device->slot);
+		     "disable-legacy=on%s,num-queues=1,drive=block%u",
+		     device->slot, device->slot, tee, device->slot);
 		break;
 	case LAYOUT_SERIAL:
 		/* The guest makes two queues for each port there could be: not for 31. */
 		EMIT(args, "-device",
 		     "virtio-serial-pci,id=serial,bus=pcie.0,addr=%02x.0,"
-		     "disable-legacy=on,max_ports=%zu",
-		     device->slot, layout->port_count + 1);
+		     "disable-legacy=on%s,max_ports=%zu",
+		     device->slot, tee, layout->port_count + 1);
 		for (size_t i = 0; i < layout->port_count; i++)
 			EMIT(args, "-device",
 			     "virtserialport,id=port%u,bus=serial.0,nr=%u,"
@@ -111,8 +125,8 @@ static void emit_device(struct emit_args *args, const struct layout *layout,
 	case LAYOUT_RNG:
 		EMIT(args, "-device",
 		     "virtio-rng-pci,id=rng,bus=pcie.0,addr=%02x.0,"
-		     "disable-legacy=on,rng=rng",
-		     device->slot);
+		     "disable-legacy=on%s,rng=rng",
+		     device->slot, tee);
 		break;
 	}
 }
@@ -170,7 +184,9 @@ static void emit_machine(struct emit_args *args, const struct layout *layout)
 	emit_option(args, "-no-user-config");
 	emit_option(args, "-nodefaults");
 	emit_nodes(args, layout);
-	EMIT(args, "-object", "rng-builtin,id=rng");
+	for (size_t i = 0; i < layout->device_count; i++)
+		if (layout->devices[i].kind == LAYOUT_RNG)
+			EMIT(args, "-object", "rng-builtin,id=rng");
 	EMIT(args, "-sandbox",
 	     "on,obsolete=deny,elevateprivileges=deny,spawn=deny,"
 	     "resourcecontrol=deny");

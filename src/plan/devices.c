@@ -86,6 +86,25 @@ void plan_nodes(const struct machine *machine, const struct plan_choice *choice,
 	share(machine, layout, reasons);
 }
 
+/*
+ * A device's ROM is code from outside, and what one device writes to another's BAR passes by what
+ * the guest keeps to itself: with a TEE there is neither.
+ */
+static void restrict_devices(const struct plan_wish *wish, struct plan *plan)
+{
+	struct layout *layout = &plan->layout;
+	const char *name = layout->passed_count > 1 ? "the devices'" : "the device's";
+
+	for (size_t i = 0; i < layout->passed_count; i++)
+		layout->passed[i].has_rom = false;
+	if (layout->passed_count > 1 && !wish->no_peers)
+		plan_reasons_add(&plan->notes, ERR_OTHER,
+				 "no peer-to-peer: in a confidential guest devices reach only what "
+				 "the guest bounces for them, never one another");
+	plan_reasons_add(&plan->notes, ERR_OTHER,
+			 "%s ROMs are hidden: they are code that nobody measures", name);
+}
+
 int plan_devices(const struct machine *machine, const struct plan_wish *wish, struct plan *plan)
 {
 	int r;
@@ -96,7 +115,10 @@ int plan_devices(const struct machine *machine, const struct plan_wish *wish, st
 	plan_tree(machine, &plan->choice, wish->mode, &plan->layout, &plan->reasons);
 	if (plan->reasons.count)
 		return 0;
-	plan_peers(machine, &plan->choice, !wish->no_peers, &plan->layout);
+	plan_peers(machine, &plan->choice, !wish->no_peers && plan->layout.tee == LAYOUT_TEE_NONE,
+		   &plan->layout);
+	if (plan->layout.tee != LAYOUT_TEE_NONE && plan->layout.passed_count > 0)
+		restrict_devices(wish, plan);
 	plan_nodes(machine, &plan->choice, &plan->layout, &plan->reasons);
 	plan_space(machine, &plan->choice, &plan->layout, &plan->space, &plan->reasons,
 		   &plan->unknown);

@@ -26,6 +26,7 @@ struct plan {
 	struct plan_space space;
 	struct plan_reasons reasons;
 	struct plan_reasons unknown;
+	struct plan_reasons notes; /* what is as it is for a reason; the code says nothing */
 };
 
 /* Adds devices to plan->layout, which plan_make() has made. 0 or -ENOMEM. */

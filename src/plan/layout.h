@@ -28,10 +28,17 @@ enum {
 };
 
 #define LAYOUT_AGENT_PORT "casemate.agent"
+#define LAYOUT_TEE_PORT "casemate.tee"
 
 enum layout_accel {
 	LAYOUT_TCG,
 	LAYOUT_KVM,
+};
+
+/* Who measures the guest, and keeps its memory to itself. */
+enum layout_tee {
+	LAYOUT_TEE_NONE,
+	LAYOUT_TEE_SIM, /* the simulated secure processor */
 };
 
 /* What the VM is made of, each a PCI function on the root bus. */
@@ -51,6 +58,7 @@ enum layout_role {
 	LAYOUT_ROLE_AGENT,    /* one end of a stream socket each */
 	LAYOUT_ROLE_QMP,
 	LAYOUT_ROLE_CONSOLE,
+	LAYOUT_ROLE_TEE, /* with a TEE only: the guest's way to the processor */
 	LAYOUT_ROLES,
 };
 
@@ -112,6 +120,7 @@ struct layout {
 	uint32_t memory_mib; /* all of the guest's, its own needs included */
 	uint32_t low_mib;    /* of it below 4 GiB at most; 0: as the machine has it */
 	enum layout_accel accel;
+	enum layout_tee tee; /* with one, devices reach what the guest bounces for them, no more */
 	char cmdline[LAYOUT_CMDLINE_MAX + 1]; /* a function of guest image, large BARs and settings */
 	struct layout_device devices[LAYOUT_DEVICES_MAX];
 	size_t device_count;

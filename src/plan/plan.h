@@ -29,12 +29,21 @@ enum {
 	 */
 	PLAN_OVERHEAD_MIB = 128,
 	PLAN_OVERHEAD_SHARE = 64,
+
+	/*
+	 * With a TEE: where the guest copies what devices read and write (swiotlb, in slabs of 2 KiB
+	 * of the kernel's), 32 MiB of it, and on top of the above. A disk's request is at most 1 MiB
+	 * here, and no more than a few dozen are under way; who finds it full waits.
+	 */
+	PLAN_BOUNCE_SLABS = 16384,
+	PLAN_BOUNCE_MIB = PLAN_BOUNCE_SLABS / 512,
 };
 
 struct plan_request {
 	uint32_t cpu_milli;    /* 0: the default */
 	uint64_t memory_bytes; /* the container's; 0: the default */
 	enum layout_accel accel;
+	enum layout_tee tee;
 	const struct manifest *guest;
 	uint32_t host_cpus;	    /* that we may use; 0: unknown, nothing is refused */
 	uint64_t host_memory_bytes; /* all there is; 0: unknown */
@@ -52,6 +61,15 @@ int plan_accel_choose(const char *wanted, const char *kvm_refusal, enum layout_a
  * least (ERR_USAGE); -E2BIG: a command line longer than LAYOUT_CMDLINE_MAX.
  */
 int plan_make(const struct plan_request *request, struct layout *ret, struct err *err);
+
+/*
+ * wanted is "none" (or "") or "sim". -EOPNOTSUPP (ERR_UNSUPPORTED), with what is lacking: "sev-snp"
+ * and "tdx"; -EINVAL (ERR_USAGE): another word. "--tee" is in the message.
+ */
+int plan_tee_choose(const char *wanted, enum layout_tee *ret, struct err *err);
+
+/* "none", "sim" */
+const char *plan_tee_name(enum layout_tee tee);
 
 /* "kvm", "tcg" */
 const char *plan_accel_name(enum layout_accel accel);

@@ -165,8 +165,20 @@ static size_t guest_addresses(const struct pod_container *container,
 	return count;
 }
 
+static void fill_secrets(const Casemate__Request *request, Agent__Secret *secrets,
+			 Agent__Secret **at)
+{
+	for (size_t i = 0; i < request->n_secrets; i++) {
+		agent__secret__init(&secrets[i]);
+		secrets[i].name = request->secrets[i]->name;
+		secrets[i].uri = request->secrets[i]->uri;
+		at[i] = &secrets[i];
+	}
+}
+
 static void ask_agent(struct pod_creation *creation)
 {
+	Agent__Secret secrets[POD_MAX_SECRETS], *secrets_at[POD_MAX_SECRETS];
 	Agent__CreateContainerRequest request = AGENT__CREATE_CONTAINER_REQUEST__INIT;
 	struct pod_container *container = creation->container;
 	char serials[POD_MAX_LAYERS][16], *at[POD_MAX_LAYERS], hostname[64];
@@ -186,6 +198,9 @@ static void ask_agent(struct pod_creation *creation)
 	request.pod = hostname;
 	request.addresses = addresses;
 	request.n_addresses = guest_addresses(container, addresses);
+	fill_secrets(container->request, secrets, secrets_at);
+	request.secrets = secrets_at;
+	request.n_secrets = container->request->n_secrets;
 	pod_call_agent(&container->first, "CreateContainer", &request.base, agent_created, NULL,
 		       NULL);
 }
@@ -405,8 +420,10 @@ static Casemate__Request *copy_request(const Casemate__Request *request)
 	return casemate__request__unpack(NULL, len, bytes);
 }
 
-static int may_create(struct pod *pod, const char *id, struct err *err)
+static int may_create(struct pod *pod, const struct pod_create *create, struct err *err)
 {
+	const char *id = create->id;
+
 	if (!text_name_valid(id))
 		return err_coded(err, ERR_USAGE, -EINVAL, "create container '%s': not a name", id);
 	if (pod_find(pod, id))
@@ -416,6 +433,10 @@ static int may_create(struct pod *pod, const char *id, struct err *err)
 	if (pod->container_count >= POD_MAX_CONTAINERS)
 		return err_coded(err, ERR_HOST, -ENOSPC, "create container '%s': pod '%s' has %d",
 				 id, pod->name, POD_MAX_CONTAINERS);
+	if (create->request->n_secrets > POD_MAX_SECRETS)
+		return err_coded(err, ERR_USAGE, -E2BIG,
+				 "create container '%s': more than %d secrets", id,
+				 POD_MAX_SECRETS);
 	if (pod->state == POD_ENDED)
 		return err_coded(err, ERR_GUEST_GONE, -ESHUTDOWN,
 				 "create container '%s': pod '%s' has ended", id, pod->name);
@@ -465,7 +486,7 @@ void pod_create(struct pod *pod, const struct pod_create *create, pod_done_fn *d
 	struct pod_creation *creation;
 	struct err err = { 0 };
 
-	if (may_create(pod, create->id, &err) < 0) {
+	if (may_create(pod, create, &err) < 0) {
 		pod_done_err(done, data, &err);
 		return;
 	}

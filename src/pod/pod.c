@@ -24,6 +24,7 @@ int pod_new(const struct pod_opts *opts, struct pod **ret, struct err *err)
 	pod->opts = *opts;
 	(void)snprintf(pod->name, sizeof(pod->name), "%s", opts->name);
 	pod->phase_us = opts->began_us;
+	pod->processor_pidfd = -1;
 	*ret = pod;
 	return 0;
 }
@@ -52,7 +53,9 @@ struct pod *pod_free(struct pod *pod)
 	(void)loop_source_free(pod->losing);
 	(void)loop_source_free(pod->ending);
 	(void)rpc_conn_free(pod->agent);
+	pod_relay_end(pod);
 	(void)vmm_free(pod->vmm);
+	pod_processor_end(pod);
 	free_lists(pod);
 	if (pod->vm_owner)
 		casemate__prepare_result__free_unpacked(pod->vm_owner, NULL);
@@ -152,16 +155,19 @@ void pod_phase(struct pod *pod, const char *name)
 int pod_reply_err(const struct rpc_reply *reply, const char *step, struct err *err)
 {
 	if (reply->num == -EREMOTEIO) {
-		/* The numbers are gRPC's: not found and failed precondition are told apart by
+		/* Not found and failed precondition are told apart by
 		 * clients, as 127 and 126 are by shells. */
-		int num = reply->code == 5 ? -ENOENT : reply->code == 9 ? -ENOEXEC : -EREMOTEIO;
+		int num = reply->code == RPC_NOT_FOUND		   ? -ENOENT
+			  : reply->code == RPC_FAILED_PRECONDITION ? -ENOEXEC
+			  : reply->code == RPC_PERMISSION_DENIED   ? -EACCES
+								   : -EREMOTEIO;
 		CLEANUP(buf_done) struct buf text = { 0 };
 		const char *message = reply->message ? reply->message : "";
 
 		(void)text_quote(&text,
 				 (struct bytes){ (const uint8_t *)message, strlen(message) });
-		return err_coded(err, ERR_CONTAINER, num, "%s: %.*s", step, (int)text.len,
-				 (const char *)text.at);
+		return err_coded(err, num == -EACCES ? ERR_REFUSED : ERR_CONTAINER, num, "%s: %.*s",
+				 step, (int)text.len, (const char *)text.at);
 	}
 	if (reply->num == -ETIMEDOUT)
 		return err_coded(err, ERR_GUEST_GONE, -ETIMEDOUT,
@@ -180,6 +186,8 @@ static uint32_t call_timeout_ms(const struct pod *pod, const char *method)
 	for (size_t i = 0; i < ARRAY_SIZE(patient); i++)
 		if (strcmp(method, patient[i]) == 0)
 			return 0;
+	if (pod->vm->tee && strcmp(method, "CreateContainer") == 0)
+		return pod->vm->start_timeout_ms + POD_SECRETS_MS;
 	return pod->vm->start_timeout_ms;
 }
 
@@ -211,6 +219,43 @@ void pod_call_agent(struct pod_process *process, const char *method,
 		gone.num = r;
 		answered(call, &gone);
 	}
+}
+
+struct refusals_ask {
+	pod_refusals_fn *done;
+	void *data;
+};
+
+static void refusals_answered(void *data, const struct rpc_reply *reply)
+{
+	struct refusals_ask ask = *(struct refusals_ask *)data;
+	Agent__ListRefusalsResponse *list = NULL;
+
+	free(data);
+	if (reply->num == 0)
+		list = agent__list_refusals_response__unpack(NULL, reply->payload.len,
+							     reply->payload.at);
+	ask.done(ask.data, list);
+	if (list)
+		agent__list_refusals_response__free_unpacked(list, NULL);
+}
+
+void pod_refusals(struct pod *pod, pod_refusals_fn *done, void *data)
+{
+	struct refusals_ask *ask = NULL;
+	int r = -EPIPE;
+
+	if (pod->agent && pod->state == POD_READY && pod->vm->tee)
+		ask = malloc(sizeof(*ask));
+	if (ask) {
+		*ask = (struct refusals_ask){ done, data };
+		r = rpc_conn_call(pod->agent, POD_AGENT, "ListRefusals", POD_REFUSALS_TIMEOUT_MS,
+				  NULL, refusals_answered, ask);
+	}
+	if (r == 0)
+		return;
+	free(ask);
+	done(data, NULL);
 }
 
 int pod_view(struct pod *pod, const char *id, const char *exec_id, struct pod_view *ret)
@@ -283,6 +328,8 @@ int pod_describe(struct pod *pod, Casemate__DescribeResponse *ret)
 		memcpy(&ret->accel, &(const char *){ pod->vm->kvm ? "kvm" : "tcg" },
 		       sizeof(ret->accel));
 		ret->guest = pod->vm->guest;
+		if (pod->vm->tee)
+			ret->tee = pod->vm->tee->kind;
 		ret->vcpus = pod->vm->vcpus;
 		ret->memory_mib = pod->vm->memory_mib;
 	}

@@ -27,6 +27,7 @@
 #include "base/err.h"
 #include "state/process.h"
 #include "sys/loop.h"
+#include "wire/proto/agent.pb-c.h"
 #include "wire/proto/casemate.pb-c.h"
 
 enum {
@@ -126,6 +127,10 @@ struct pod_view {
 
 /* 0 and *ret, or -ENOENT. */
 int pod_view(struct pod *pod, const char *id, const char *exec_id, struct pod_view *ret);
+
+/* What the policy of a pod with a TEE has refused; NULL: nothing can be said of it (any more). */
+typedef void pod_refusals_fn(void *data, const Agent__ListRefusalsResponse *list);
+void pod_refusals(struct pod *pod, pod_refusals_fn *done, void *data);
 
 /* Fills a response that borrows from the pod; lists are the caller's to free() (not deep). */
 int pod_describe(struct pod *pod, Casemate__DescribeResponse *ret);

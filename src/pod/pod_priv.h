@@ -8,6 +8,8 @@
  *	process.c    start, wait, kill, delete
  *	stream.c     output pulled, input pushed
  *	prepare.c    the child that does image work and planning
+ *	relay.c      bytes between the agent and the policy's broker
+ *	processor.c  the secure processor that a confidential VM is started by
  */
 #ifndef POD_POD_PRIV_H
 #define POD_POD_PRIV_H
@@ -28,6 +30,12 @@ enum {
 	POD_MAX_LUNS = LAYOUT_LUN_LAST + 1, /* disks attached at once */
 	POD_MAX_PHASES = 24,
 	POD_STREAMS = 2,
+	POD_MAX_SECRETS = 64,	    /* of one container, as a policy has them */
+	POD_RELAY_LINKS = 8,	    /* to the broker, at once; as many as an agent has */
+	POD_RELAY_PIECE = 32 << 10, /* bytes of one read or write of it */
+	POD_RELAY_DIAL_MS = 4000,   /* for each of its addresses */
+	POD_REFUSALS_TIMEOUT_MS = 2000,
+	POD_SECRETS_MS = 25000, /* more than an agent gives a broker */
 };
 
 struct pod_waiter {
@@ -125,6 +133,9 @@ struct pod {
 	struct vmm *vmm;
 	struct rpc_conn *agent;
 	struct loop_source *deadline;
+	struct pod_link *links; /* relay.c's */
+	unsigned int link_count;
+	bool is_accepting;	    /* an AcceptRelay is under way */
 	struct loop_source *losing; /* the port has closed: why is still to be seen */
 	struct loop_source *ending;
 	bool qemu_gone;
@@ -140,8 +151,9 @@ struct pod {
 	Casemate__Vm *vm; /* borrowed from the first container's result, kept */
 	Casemate__PrepareResult *vm_owner;
 	uid_t uid;
-	char kernel[65]; /* the guest's */
-	char *why;	 /* what ended the VM, if it was not asked for */
+	int processor_pidfd; /* of one started for this pod; -1: none */
+	char kernel[65];     /* the guest's */
+	char *why;	     /* what ended the VM, if it was not asked for */
 	struct pod_phase phases[POD_MAX_PHASES];
 	size_t phase_count;
 	uint64_t phase_us; /* when the last one ended */
@@ -165,6 +177,18 @@ int pod_prepare_start(struct loop *loop, const char *program,
 		      const Casemate__PrepareRequest *request, pod_prepare_fn *done, void *data,
 		      struct pod_prepare **ret, struct err *err);
 struct pod_prepare *pod_prepare_free(struct pod_prepare *prepare); /* kills the child */
+
+/* relay.c: from when the agent has its policy, until the agent's connection has been freed. */
+void pod_relay_start(struct pod *pod);
+void pod_relay_end(struct pod *pod);
+
+/*
+ * processor.c: a connection to the VM's processor. ERR_HOST: there is none, and this user may not
+ * start one. pod_processor_end() waits for the end of one that was started; its connection has been
+ * closed before.
+ */
+int pod_processor_connect(struct pod *pod, int *ret_fd, struct err *err);
+void pod_processor_end(struct pod *pod);
 
 /* vm.c: fds[] in the order of vm->targets, the caller's still. */
 void pod_boot(struct pod *pod, Casemate__Vm *vm, const int *fds, size_t fd_count,

@@ -85,6 +85,7 @@ void pod_vm_lost(struct pod *pod, const char *why)
 	pod->losing = loop_source_free(pod->losing);
 	pod->agent = NULL;
 	(void)rpc_conn_free(agent);
+	pod_relay_end(pod);
 	if (pod->vmm)
 		vmm_stop(pod->vmm);
 	result.code = booting ? ERR_GUEST_BOOT : ERR_GUEST_GONE;
@@ -123,6 +124,18 @@ static void vm_exited(void *data, int status)
 	schedule_end(pod);
 }
 
+/* What the boot was waiting for. */
+static const char *boot_phase(const struct pod *pod)
+{
+	const char *last = pod->phase_count ? pod->phases[pod->phase_count - 1].name : "";
+
+	if (strcmp(last, "agent") == 0)
+		return "policy";
+	if (strcmp(last, "kernel") == 0)
+		return "agent";
+	return strcmp(last, "qemu") == 0 ? "kernel" : "qemu";
+}
+
 static void vm_ready(struct pod *pod)
 {
 	pod_phase(pod, "qemu");
@@ -136,7 +149,8 @@ static void vm_event(void *data, const struct vmm_event *event)
 
 	if (event->kind == VMM_READY)
 		vm_ready(pod);
-	else if (event->kind == VMM_PORT_OPENED)
+	else if (event->kind == VMM_PORT_OPENED && strcmp(boot_phase(pod), "kernel") == 0)
+		/* the agent's: the processor's is opened each time a report is wanted */
 		pod_phase(pod, "kernel");
 	else if (event->kind == VMM_PANICKED)
 		pod_vm_lost(pod, "the guest's kernel panicked");
@@ -169,16 +183,6 @@ static void agent_has_room(void *data, struct rpc_conn *conn)
 	pod_stream_go_on(data);
 }
 
-/* What the boot was waiting for. */
-static const char *boot_phase(const struct pod *pod)
-{
-	const char *last = pod->phase_count ? pod->phases[pod->phase_count - 1].name : "";
-
-	if (strcmp(last, "kernel") == 0)
-		return "agent";
-	return strcmp(last, "qemu") == 0 ? "kernel" : "qemu";
-}
-
 static void deadline_passed(void *data)
 {
 	struct pod *pod = data;
@@ -187,6 +191,43 @@ static void deadline_passed(void *data)
 	(void)snprintf(why, sizeof(why), "the guest did not come up in %g s (phase: %s)",
 		       pod->vm->start_timeout_ms / 1000.0, boot_phase(pod));
 	pod_vm_lost(pod, why);
+}
+
+/* Its agent serves: what the boot was for. */
+static void agent_ready(struct pod *pod)
+{
+	(void)state_pod_next(pod->state, POD_HELLO, &pod->state);
+	boot_over(pod, &(struct pod_result){ 0 });
+}
+
+static void policy_answered(void *data, const struct rpc_reply *reply)
+{
+	struct pod *pod = data;
+	struct pod_result result = { 0 };
+	struct err err = { 0 };
+
+	if (pod->state != POD_BOOTING || reply->num == -EPIPE)
+		return;
+	pod_phase(pod, "policy");
+	if (reply->num == 0) {
+		agent_ready(pod);
+		pod_relay_start(pod);
+		return;
+	}
+	result.num = pod_reply_err(reply, "set the policy", &err);
+	result.code = err.code;
+	result.text = err.msg;
+	boot_over(pod, &result);
+}
+
+/* With a TEE the agent does nothing before it has this, and holds it against its own report. */
+static int set_policy(struct pod *pod)
+{
+	Agent__SetPolicyRequest request = AGENT__SET_POLICY_REQUEST__INIT;
+
+	request.document = pod->vm->tee->policy;
+	return rpc_conn_call(pod->agent, POD_AGENT, "SetPolicy", 0, &request.base, policy_answered,
+			     pod);
 }
 
 static void hello_answered(void *data, const struct rpc_reply *reply)
@@ -203,9 +244,11 @@ static void hello_answered(void *data, const struct rpc_reply *reply)
 		pod_vm_lost(pod, "the guest's agent did not answer as an agent does");
 	} else {
 		(void)snprintf(pod->kernel, sizeof(pod->kernel), "%s", response->kernel);
-		(void)state_pod_next(pod->state, POD_HELLO, &pod->state);
 		pod_phase(pod, "agent");
-		boot_over(pod, &(struct pod_result){ 0 });
+		if (!pod->vm->tee)
+			agent_ready(pod);
+		else if (set_policy(pod) < 0)
+			pod_vm_lost(pod, "the guest's agent could not be given its policy");
 	}
 	if (response)
 		agent__hello_response__free_unpacked(response, NULL);
@@ -227,9 +270,12 @@ static int say_hello(struct pod *pod, int take_fd, struct err *err)
 	if (r < 0)
 		return err_num(err, r, "get random bytes");
 	request.version = HELLO_VERSION;
-	request.time_ns = host_realtime_ns();
-	request.entropy.data = entropy;
-	request.entropy.len = sizeof(entropy);
+	/* a TEE's guest takes neither from its host */
+	if (!pod->vm->tee) {
+		request.time_ns = host_realtime_ns();
+		request.entropy.data = entropy;
+		request.entropy.len = sizeof(entropy);
+	}
 	r = rpc_conn_call(pod->agent, POD_AGENT, "Hello", 0, &request.base, hello_answered, pod);
 	return r < 0 ? err_num(err, r, "call the agent") : 0;
 }
@@ -286,6 +332,28 @@ static int lease_host_devices(struct pod *pod, uid_t uid, struct vm_nodes *nodes
 	return r;
 }
 
+static int start_vmm(struct pod *pod, const struct spawn_request *spawn, struct err *err)
+{
+	struct vmm_opts opts = { .spawn = spawn,
+				 .qmp_target = (int)pod->vm->qmp_target,
+				 .console_target = (int)pod->vm->console_target,
+				 .events = &events,
+				 .data = pod };
+	struct vmm_processor processor;
+	int r;
+
+	if (pod->vm->tee) {
+		processor.target = (int)pod->vm->tee->target;
+		processor.host_data =
+			(struct bytes){ pod->vm->tee->host_data.data, pod->vm->tee->host_data.len };
+		r = pod_processor_connect(pod, &processor.fd, err);
+		if (r < 0)
+			return r;
+		opts.processor = &processor;
+	}
+	return vmm_start(pod->opts.loop, &opts, &pod->vmm, err);
+}
+
 static int start_qemu(struct pod *pod, const int *fds, size_t fd_count, int agent_fd,
 		      struct err *err)
 {
@@ -327,13 +395,7 @@ static int start_qemu(struct pod *pod, const int *fds, size_t fd_count, int agen
 	if (r < 0)
 		return r;
 	table[spawn.fd_count++] = (struct spawn_fd){ lock_fd, LOCK_TARGET };
-	return vmm_start(pod->opts.loop,
-			 &(struct vmm_opts){ .spawn = &spawn,
-					     .qmp_target = (int)pod->vm->qmp_target,
-					     .console_target = (int)pod->vm->console_target,
-					     .events = &events,
-					     .data = pod },
-			 &pod->vmm, err);
+	return start_vmm(pod, &spawn, err);
 }
 
 static int boot(struct pod *pod, const int *fds, size_t fd_count, struct err *err)

@@ -19,6 +19,7 @@
 enum {
 	/* a client for each process there may be, and some that ask about them */
 	SHIM_CONNECTIONS = POD_MAX_CONTAINERS + POD_MAX_EXECS + 64,
+	SHIM_REFUSALS = 64, /* described: an agent keeps no more */
 };
 
 struct shim {

@@ -327,20 +327,53 @@ static void shutdown(struct shim *shim, struct rpc_call *call, const void *messa
 		shim_end(shim);
 }
 
-static void describe(struct shim *shim, struct rpc_call *call, const void *message)
+/* What the guest says of it goes on as it is: who shows it makes it fit to be shown. */
+static Casemate__DescribedRefusal *describe_refusals(const Agent__ListRefusalsResponse *list,
+						     Casemate__DescribedRefusal **at)
 {
+	Casemate__DescribedRefusal *told = calloc(list->n_refusals, sizeof(*told));
+
+	for (size_t i = 0; told && i < list->n_refusals; i++) {
+		casemate__described_refusal__init(&told[i]);
+		told[i].method = list->refusals[i]->method;
+		told[i].container = list->refusals[i]->id;
+		told[i].code = list->refusals[i]->code;
+		told[i].text = list->refusals[i]->text;
+		at[i] = &told[i];
+	}
+	return told;
+}
+
+static void reply_described(void *data, const Agent__ListRefusalsResponse *list)
+{
+	const struct shim *shim = rpc_call_data(data);
+	Casemate__DescribedRefusal *refusals = NULL, *at[SHIM_REFUSALS];
 	Casemate__DescribeResponse response;
 	char kernel[65];
 
-	(void)message;
 	if (pod_describe(shim->pod, &response) < 0) {
-		rpc_call_fail(call, RPC_RESOURCE_EXHAUSTED, "out of memory");
-	} else {
-		host_kernel(kernel, sizeof(kernel));
-		response.host_kernel = kernel;
-		rpc_call_reply(call, &response.base);
+		rpc_call_fail(data, RPC_RESOURCE_EXHAUSTED, "out of memory");
+		pod_describe_done(&response);
+		return;
 	}
+	host_kernel(kernel, sizeof(kernel));
+	response.host_kernel = kernel;
+	if (list && list->n_refusals > 0 && list->n_refusals <= SHIM_REFUSALS)
+		refusals = describe_refusals(list, at);
+	if (refusals) {
+		response.refusals = at;
+		response.n_refusals = list->n_refusals;
+	}
+	response.refusal_count = list ? list->count : 0;
+	rpc_call_reply(data, &response.base);
+	free(refusals);
 	pod_describe_done(&response);
+}
+
+static void describe(struct shim *shim, struct rpc_call *call, const void *message)
+{
+	(void)message;
+	pod_refusals(shim->pod, reply_described, call);
 }
 
 /* clang-format off */

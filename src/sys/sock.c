@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/un.h>
 
 enum { BACKLOG = 64, LENGTH_SIZE = 4 };
@@ -292,6 +293,73 @@ ssize_t sock_write_fd(int fd, const void *at, size_t len, int passed_fd)
 		n = sendmsg(fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
 	while (n < 0 && errno == EINTR);
 	return n < 0 ? -errno : n;
+}
+
+/* Those of one message, of which there may be several blocks; 0, or -E2BIG. */
+static int take_fds(struct msghdr *msg, int *fds, size_t max, size_t *count)
+{
+	int got[SOCK_FDS_MAX], r = msg->msg_flags & MSG_CTRUNC ? -E2BIG : 0;
+	struct cmsghdr *cmsg;
+	size_t n = 0;
+
+	for (cmsg = CMSG_FIRSTHDR(msg); cmsg; cmsg = CMSG_NXTHDR(msg, cmsg)) {
+		if (cmsg->cmsg_level != SOL_SOCKET || cmsg->cmsg_type != SCM_RIGHTS)
+			continue;
+		n = (cmsg->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		memcpy(got, CMSG_DATA(cmsg), n * sizeof(int));
+	}
+	if (n > max - *count)
+		r = -E2BIG;
+	if (r < 0)
+		close_all(got, n);
+	else if (n) {
+		memcpy(fds + *count, got, n * sizeof(int));
+		*count += n;
+	}
+	return r;
+}
+
+ssize_t sock_read_fds(int fd, void *at, size_t size, int *fds, size_t max, size_t *count)
+{
+	union control control;
+	struct iovec part = { at, size };
+	struct msghdr msg = { .msg_iov = &part,
+			      .msg_iovlen = 1,
+			      .msg_control = &control,
+			      .msg_controllen = sizeof(control) };
+	ssize_t n;
+	int r;
+
+	do
+		n = recvmsg(fd, &msg, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return -errno;
+	r = take_fds(&msg, fds, max, count);
+	return r < 0 ? r : n;
+}
+
+int sock_peer(int fd, pid_t *ret_pid, uid_t *ret_uid, gid_t *ret_gid)
+{
+	struct ucred peer;
+	socklen_t len = sizeof(peer);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
+		return -errno;
+	*ret_pid = peer.pid;
+	*ret_uid = peer.uid;
+	*ret_gid = peer.gid;
+	return 0;
+}
+
+int sock_set_timeout(int fd, unsigned int ms)
+{
+	const struct timeval limit = { .tv_sec = ms / 1000, .tv_usec = (long)(ms % 1000) * 1000 };
+
+	return setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) < 0 ||
+			       setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) < 0
+		       ? -errno
+		       : 0;
 }
 
 int sock_set_nonblock(int fd)

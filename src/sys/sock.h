@@ -61,6 +61,19 @@ ssize_t sock_write(int fd, const void *at, size_t len);
  */
 ssize_t sock_write_fd(int fd, const void *at, size_t len, int passed_fd);
 
+/*
+ * As sock_read() on a socket, without ever waiting; descriptors that come along are added to fds,
+ * of which *count are there already and max may be. -E2BIG: there were more, or the kernel had to
+ * drop some: those received are closed, those from before stay.
+ */
+ssize_t sock_read_fds(int fd, void *at, size_t size, int *fds, size_t max, size_t *count);
+
+/* Who connected, or made the pair, as the kernel saw him then. */
+int sock_peer(int fd, pid_t *ret_pid, uid_t *ret_uid, gid_t *ret_gid);
+
+/* A read or write of a blocking socket that takes longer fails from now on, with -EAGAIN. */
+int sock_set_timeout(int fd, unsigned int ms);
+
 /* Its reads and writes don't block from now on; those of others with the same open file too. */
 int sock_set_nonblock(int fd);
 

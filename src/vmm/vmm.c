@@ -4,6 +4,10 @@
  * a monitor that is gone only starts a timer, after which QEMU is killed, and then ends by the
  * pidfd as well. At the end all that QEMU has written is read before on_exit is called.
  *
+ * With a processor the pidfd is of a process that isn't our child: how it ended comes on the
+ * connection, before or after the pidfd's event, and is waited for VMM_STATUS_MS. If the connection
+ * ends otherwise, QEMU is killed: the processor does so too, if it lives.
+ *
  * Callbacks may free the vmm: after one nothing of it is touched, but in vmm_on_exit(), which marks
  * itself by is_ending; then vmm_free() leaves the memory to it.
  */
@@ -42,6 +46,9 @@ struct vmm {
 	enum spawn_isolation isolation;
 	struct loop_source *exit_source;
 	struct loop_source *linger;
+	int processor_fd; /* -1: none, or it has said how QEMU ended */
+	struct loop_source *processor;
+	int told_status; /* by the processor */
 	struct monitor *monitor;
 	struct vmm_stream console;
 	struct vmm_stream dying; /* stderr */
@@ -152,24 +159,26 @@ static const struct monitor_events vmm_monitor_events = {
 
 /* --- end -------------------------------------------------------------------------------------- */
 
+static void vmm_hang_up(struct vmm *vmm)
+{
+	vmm->processor = loop_source_free(vmm->processor);
+	if (vmm->processor_fd >= 0)
+		(void)close(vmm->processor_fd);
+	vmm->processor_fd = -1;
+}
+
 static void vmm_forget_process(struct vmm *vmm)
 {
 	vmm->exit_source = loop_source_free(vmm->exit_source);
 	vmm->linger = loop_source_free(vmm->linger);
+	vmm_hang_up(vmm);
 	if (vmm->pidfd >= 0)
 		(void)close(vmm->pidfd);
 	vmm->pidfd = -1;
 }
 
-static void vmm_on_exit(void *data, uint32_t events)
+static void vmm_finish(struct vmm *vmm, int status)
 {
-	struct vmm *vmm = data;
-	int status = VMM_STATUS_LOST, r;
-
-	(void)events;
-	r = spawn_wait(vmm->pidfd, 0, &status, NULL);
-	if (r < 0 && r != -ECHILD)
-		return;
 	vmm->is_ending = true;
 	vmm_forget_process(vmm);
 	vmm_stream_drain(&vmm->console);
@@ -180,6 +189,48 @@ static void vmm_on_exit(void *data, uint32_t events)
 	vmm->is_ending = false;
 	if (vmm->is_freed)
 		free(vmm);
+}
+
+static void vmm_on_untold(void *data)
+{
+	vmm_finish(data, VMM_STATUS_LOST);
+}
+
+/* QEMU has ended, and the processor has not yet said how. */
+static void vmm_await_status(struct vmm *vmm)
+{
+	vmm->exit_source = loop_source_free(vmm->exit_source);
+	vmm->linger = loop_source_free(vmm->linger);
+	if (loop_timer(vmm->loop, VMM_STATUS_MS, vmm_on_untold, vmm, &vmm->linger) < 0)
+		vmm_finish(vmm, VMM_STATUS_LOST);
+}
+
+static void vmm_on_exit(void *data, uint32_t events)
+{
+	struct vmm *vmm = data;
+	int status = VMM_STATUS_LOST, r;
+
+	(void)events;
+	if (vmm->processor_fd >= 0) {
+		vmm_await_status(vmm);
+		return;
+	}
+	r = spawn_wait(vmm->pidfd, 0, &status, NULL);
+	if (r < 0 && r != -ECHILD)
+		return;
+	vmm_finish(vmm, r == 0 ? status : vmm->told_status);
+}
+
+static void vmm_on_processor(void *data, uint32_t events)
+{
+	struct vmm *vmm = data;
+
+	(void)events;
+	if (processor_read_end(vmm->processor_fd, &vmm->told_status, NULL) < 0)
+		vmm_stop(vmm);
+	vmm_hang_up(vmm);
+	if (!vmm->exit_source)
+		vmm_finish(vmm, vmm->told_status);
 }
 
 struct vmm *vmm_free(struct vmm *vmm)
@@ -235,6 +286,25 @@ static int vmm_make_ends(struct vmm *vmm, struct vmm_ends *ends)
 	return r;
 }
 
+static int vmm_launch(struct vmm *vmm, const struct spawn_request *request,
+		      const struct vmm_processor *processor, struct err *err)
+{
+	const struct processor_launch launch = {
+		.spawn = request,
+		.tee_target = processor->target,
+		.host_data = processor->host_data,
+	};
+	struct processor_vm vm;
+	int r = processor_launch(vmm->processor_fd, &launch, &vm, err);
+
+	if (r < 0)
+		return r;
+	vmm->pid = vm.pid;
+	vmm->pidfd = vm.pidfd;
+	vmm->isolation = vm.isolation;
+	return 0;
+}
+
 static int vmm_spawn(struct vmm *vmm, const struct vmm_opts *opts, const int far[3],
 		     struct err *err)
 {
@@ -252,7 +322,8 @@ static int vmm_spawn(struct vmm *vmm, const struct vmm_opts *opts, const int far
 		fds[request.fd_count++] = (struct spawn_fd){ far[i], targets[i] };
 	request.fds = fds;
 	request.ret_isolation = &vmm->isolation;
-	r = spawn_start(&request, &vmm->pid, &vmm->pidfd, err);
+	r = opts->processor ? vmm_launch(vmm, &request, opts->processor, err)
+			    : spawn_start(&request, &vmm->pid, &vmm->pidfd, err);
 	if (r == 0 && opts->spawn->ret_isolation)
 		*opts->spawn->ret_isolation = vmm->isolation;
 	return r;
@@ -265,6 +336,9 @@ static int vmm_watch(struct vmm *vmm, int *take_qmp_fd, struct err *err)
 	r = monitor_new(vmm->loop, steal_fd(take_qmp_fd), &vmm_monitor_events, vmm, &vmm->monitor);
 	if (r == 0)
 		r = loop_add(vmm->loop, vmm->pidfd, EPOLLIN, vmm_on_exit, vmm, &vmm->exit_source);
+	if (r == 0 && vmm->processor_fd >= 0)
+		r = loop_add(vmm->loop, vmm->processor_fd, EPOLLIN, vmm_on_processor, vmm,
+			     &vmm->processor);
 	if (r == 0)
 		r = loop_add(vmm->loop, vmm->console.fd, EPOLLIN, vmm_on_stream, &vmm->console,
 			     &vmm->console.source);
@@ -290,12 +364,17 @@ int vmm_start(struct loop *loop, const struct vmm_opts *opts, struct vmm **ret, 
 	struct vmm_ends ends = { .far = { -1, -1, -1 }, .qmp_fd = -1 };
 	int r;
 
-	if (!vmm)
+	if (!vmm) {
+		if (opts->processor)
+			(void)close(opts->processor->fd);
 		return err_num(err, -ENOMEM, "start QEMU");
+	}
 	*vmm = (struct vmm){ .loop = loop,
 			     .events = opts->events,
 			     .data = opts->data,
 			     .pidfd = -1,
+			     .processor_fd = opts->processor ? opts->processor->fd : -1,
+			     .told_status = VMM_STATUS_LOST,
 			     .console.fd = -1,
 			     .dying.fd = -1 };
 	r = vmm_init(vmm, &ends);

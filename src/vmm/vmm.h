@@ -11,9 +11,15 @@
  *	vmm_stop(vmm);			on_exit follows from the loop
  *	vmm = vmm_free(vmm);
  *
- * No function waits for QEMU, apart from its start (until exec). Operations are done one by one in
- * the order of the calls, and may be given before QEMU answers at all. Callbacks come from the loop
- * or, for what is still open, from vmm_free(), and may call anything here, vmm_free() too.
+ * With a secure processor QEMU is started by that (processor.h), and lives as long as the
+ * connection to it does.
+ *
+ * No function waits for QEMU, apart from its start (until exec; with a processor until that has
+ * measured and answered: some 100 ms, PROCESSOR_LAUNCH_MS at most).
+ *
+ * Operations are done one by one in the order of the calls, and may be given before QEMU answers at
+ * all. Callbacks come from the loop or, for what is still open, from vmm_free(), and may call
+ * anything here, vmm_free() too.
  *
  * The guest's console and QEMU's stderr are read as they come, a bounded piece each turn, and
  * only their ends are kept: a guest that floods neither blocks, nor costs memory, nor holds up
@@ -33,14 +39,16 @@
 #include "sys/loop.h"
 #include "sys/spawn.h"
 #include "vmm/monitor.h"
+#include "vmm/processor.h"
 
 enum {
 	VMM_CONSOLE_KEPT = 16 << 10,
 	VMM_STDERR_KEPT = 2 << 10,
 	VMM_DETAIL_MAX = 63,
 	VMM_LINGER_MS = 1000,  /* that QEMU may live without a monitor: it is at its end */
-	VMM_STATUS_LOST = 255, /* somebody else in this process has reaped QEMU */
+	VMM_STATUS_LOST = 255, /* somebody else has reaped QEMU, and does not tell */
 	VMM_FREE_MS = 2000,    /* that vmm_free() waits for QEMU's end */
+	VMM_STATUS_MS = 1000,  /* that the processor may take to tell how QEMU ended */
 };
 
 struct vmm;
@@ -66,15 +74,23 @@ struct vmm_events {
 	void (*on_exit)(void *data, int status);
 };
 
+/* Who starts QEMU, if it is not this process. */
+struct vmm_processor {
+	int fd;	    /* processor_connect()'s: the vmm's from now on, also on failure */
+	int target; /* where QEMU wants the guest's port to the processor */
+	struct bytes host_data;
+};
+
 struct vmm_opts {
 	const struct spawn_request *spawn; /* borrowed until vmm_start() returns */
 	int qmp_target;	    /* where QEMU wants its ends of QMP and console: the sockets are */
 	int console_target; /* made here and added to the request's table, as is stderr */
-	const struct vmm_events *events; /* borrowed as long as the vmm lives */
+	const struct vmm_processor *processor; /* NULL: none; borrowed as the request is */
+	const struct vmm_events *events;       /* borrowed as long as the vmm lives */
 	void *data;
 };
 
-/* Errors are those of spawn_start(), sock_pair(), loop_add(), or -ENOMEM. */
+/* Errors are those of spawn_start() or processor_launch(), sock_pair(), loop_add(), or -ENOMEM. */
 int vmm_start(struct loop *loop, const struct vmm_opts *opts, struct vmm **ret, struct err *err);
 
 /*

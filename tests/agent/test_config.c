@@ -496,6 +496,37 @@ static void limits_and_terminal_are_passed_on(void **state)
 	json_decref(json);
 }
 
+static void secrets_are_mounted_over_run_and_never_to_be_written(void **state)
+{
+	Agent__ContainerSpec spec = AGENT__CONTAINER_SPEC__INIT;
+	Agent__Process p = process();
+	struct config_container c = {
+		.id = "c",
+		.root = "/",
+		.secrets = "/run/casemate/c/secrets",
+		.process = { .spec = &spec, .user = &root, .hostname = "h" },
+	};
+	bool is_read_only = false;
+	const json_t *option, *last;
+	json_t *json;
+	char *text;
+	size_t i;
+
+	(void)state;
+	spec.read_only = true;
+	spec.process = &p;
+	assert_int_equal(config_create(&c, &text, NULL), 0);
+	json = parse(text);
+	assert_int_equal(json_array_size(at(json, "mounts")), 11);
+	last = at(json, "mounts/10");
+	assert_string_equal(json_string_value(at(last, "destination")), "/run/secrets");
+	assert_string_equal(json_string_value(at(last, "source")), "/run/casemate/c/secrets");
+	json_array_foreach(at(last, "options"), i, option)
+		is_read_only = is_read_only || strcmp(json_string_value(option), "ro") == 0;
+	assert_true(is_read_only);
+	json_decref(json);
+}
+
 static void what_json_cannot_say_is_refused(void **state)
 {
 	static char *bad[] = { (char *)"\xff" };
@@ -526,6 +557,7 @@ int main(void)
 		cmocka_unit_test(an_exec_begins_where_the_container_does),
 		cmocka_unit_test(commands_are_looked_for_where_PATH_says),
 		cmocka_unit_test(limits_and_terminal_are_passed_on),
+		cmocka_unit_test(secrets_are_mounted_over_run_and_never_to_be_written),
 		cmocka_unit_test(what_json_cannot_say_is_refused),
 	};
 

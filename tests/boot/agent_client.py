@@ -17,7 +17,7 @@ import time
 
 SERVICE = "casemate.agent.v1.Agent"
 SIGKILL = 9
-INVALID, DEADLINE, NOT_FOUND, EXISTS, EXHAUSTED, PRECONDITION = 3, 4, 5, 6, 8, 9
+INVALID, DEADLINE, NOT_FOUND, EXISTS, DENIED, EXHAUSTED, PRECONDITION = 3, 4, 5, 6, 7, 8, 9
 COMMANDS = ("sh cat cp dd echo env head hostname id ls mkdir mknod od rm sha256sum sleep stty test "
             "touch true wc").split()
 
@@ -109,12 +109,13 @@ def create(container, what, serials, pod="pod", addresses=()):
 class Client:
     """ttrpc, as the one client of a connection."""
 
-    def __init__(self, sock):
+    def __init__(self, sock, service=SERVICE):
         self.sock, self.stream, self.buffer, self.done = sock, -1, bytearray(), {}
+        self.service = service
 
     def send(self, method, payload=b""):
         self.stream += 2
-        body = field(1, SERVICE) + field(2, method) + text(3, payload)
+        body = field(1, self.service) + field(2, method) + text(3, payload)
         self.sock.sendall(struct.pack(">IIBB", len(body), self.stream, 1, 0) + body)
         return self.stream
 
@@ -157,17 +158,18 @@ class Client:
 class Guest:
     """One VM with the base image of a guest folder, which has no other disk yet.
 
-    more: QEMU's arguments for devices that a container may be given.
+    more: QEMU's arguments for devices that a container may be given; fds: the descriptors that
+    those speak of; append: more of the kernel's command line.
     """
 
-    def __init__(self, folder, console, more=()):
+    def __init__(self, folder, console, more=(), fds=(), append=""):
         with open(os.path.join(folder, "manifest.json"), encoding="utf-8") as file:
             base = json.load(file)["base"]
         cmdline = ("root=/dev/dm-0 rootfstype=erofs ro rootwait init=/sbin/casemate-init "
                    "dm-mod.waitfor=/dev/vda dm-mod.create=\"base,,,ro,0 {} verity 1 /dev/vda /dev/vda "
                    "4096 4096 {} {} sha256 {} -\" console=ttyS0 quiet panic=-1 reboot=t "
                    "no_timer_check scsi_mod.scan=manual".format(base["data_blocks"] * 8, base["data_blocks"],
-                                           base["hash_start"], base["root"]))
+                                           base["hash_start"], base["root"])) + append
         agent, agent_qemu = socket.socketpair()
         qmp, qmp_qemu = socket.socketpair()
         self.console = console
@@ -185,7 +187,7 @@ class Guest:
                 "-chardev", f"socket,id=agent,fd={agent_qemu.fileno()}",
                 "-device", "virtserialport,chardev=agent,name=casemate.agent",
             ] + self.disk_args(os.path.join(folder, base["file"])) + list(more),
-                pass_fds=[agent_qemu.fileno(), qmp_qemu.fileno()], stdin=subprocess.DEVNULL,
+                pass_fds=[agent_qemu.fileno(), qmp_qemu.fileno()] + list(fds), stdin=subprocess.DEVNULL,
                 stdout=out, stderr=subprocess.STDOUT)
         agent_qemu.close()
         qmp_qemu.close()

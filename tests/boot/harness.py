@@ -231,7 +231,7 @@ class User:
 
     def clear(self):
         """After a test that went wrong: nothing of it is to disturb the next."""
-        self.bench.kill_all()
+        self.bench.kill_all(self.bench.services)
         with contextlib.suppress(AssertionError):
             self("recover", timeout=30)
         for folder in ("pods", "leases", "uids"):
@@ -241,6 +241,7 @@ class User:
 class Bench:
     def __init__(self):
         self.failed = 0
+        self.services = set()  # pids that live as long as the test: nobody's left-overs
         self.build = os.path.abspath(
             (sys.argv[1:] or [os.environ.get("CASEMATE_BUILD") or os.environ.get("BUILD")
                               or os.path.join(ROOT, "build")])[0])
@@ -354,16 +355,17 @@ class Bench:
         found = []
         for pid, state, line in self.descendants():
             if state != "Z":
-                if re.search(r"casemate|qemu", line.split(" ", 1)[0]):
+                if pid not in self.services and re.search(r"casemate|qemu", line.split(" ", 1)[0]):
                     found.append((pid, line))
             elif pid not in Started.pids:
                 with contextlib.suppress(ChildProcessError):
                     os.waitpid(pid, os.WNOHANG)
         return found
 
-    def kill_all(self):
+    def kill_all(self, spared=()):
         for _ in range(20):
-            alive = [pid for pid, state, _ in self.descendants() if state != "Z"]
+            alive = [pid for pid, state, _ in self.descendants()
+                     if state != "Z" and pid not in spared]
             for pid in alive:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)

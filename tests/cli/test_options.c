@@ -281,10 +281,9 @@ static void devices_are_named_and_counted(void **state)
 static void flags_that_are_not_there_yet_are_refused_by_name(void **state)
 {
 	static const char *const absent[] = {
-		"publish 80",	 "volume /a:/b",   "mount x",	 "tmpfs /t",
-		"tee snp",	 "secret s",	   "policy p",	 "cap-add all",
-		"cap-drop all",	 "security-opt x", "ulimit x",	 "restart no",
-		"detach-keys x", "publish-all",	   "privileged", "init",
+		"publish 80",	"volume /a:/b",	  "mount x",  "tmpfs /t",   "cap-add all",
+		"cap-drop all", "security-opt x", "ulimit x", "restart no", "detach-keys x",
+		"publish-all",	"privileged",	  "init",
 	};
 	char line[64], named[64];
 
@@ -302,6 +301,85 @@ static void flags_that_are_not_there_yet_are_refused_by_name(void **state)
 	refuse(OPTIONS_RUN, "--network bridge image", -EOPNOTSUPP,
 	       "--network bridge: not there yet");
 	refuse(OPTIONS_RUN, "--net=host image", -EOPNOTSUPP, "--network host: not there yet");
+}
+
+static void secrets_are_names_with_uris(void **state)
+{
+	struct parsed parsed;
+	char line[512] = "", text[TEXT_NAME_MAX + 1];
+
+	(void)state;
+	accept(OPTIONS_RUN, "--secret a-1.b=kbs:///d/k/1 image", &parsed);
+	assert_int_equal(parsed.options.secrets.len, 1);
+	assert_string_equal(parsed.options.secrets.at[0], "a-1.b=kbs:///d/k/1");
+	options_done(&parsed.options);
+	refuse(OPTIONS_RUN, "--secret s image", -EINVAL, "--secret 's': not NAME=URI");
+	refuse(OPTIONS_RUN, "--secret =kbs:///d/k/1 image", -EINVAL, "not NAME=URI");
+	refuse(OPTIONS_RUN, "--secret ../a=kbs:///d/k/1 image", -EINVAL, "not NAME=URI");
+	refuse(OPTIONS_RUN, "--secret .a=kbs:///d/k/1 image", -EINVAL, "not NAME=URI");
+	refuse(OPTIONS_RUN, "--secret a=https://d/k/1 image", -EINVAL, "not a URI of a broker's");
+	refuse(OPTIONS_RUN, "--secret a=kbs:///d/k/1 --secret a=kbs:///d/k/2 image", -EINVAL,
+	       "there is one of that name");
+	(void)snprintf(text, sizeof(text), "%0*d", TEXT_NAME_MAX, 0);
+	(void)snprintf(line, sizeof(line), "--secret %s=kbs:///d/k/1 image", text);
+	accept(OPTIONS_RUN, line, &parsed);
+	options_done(&parsed.options);
+	(void)snprintf(line, sizeof(line), "--secret 0%s=kbs:///d/k/1 image", text);
+	refuse(OPTIONS_RUN, line, -EINVAL, "not NAME=URI");
+	refuse(OPTIONS_EXEC, "--secret a=kbs:///d/k/1 pod ls", -EINVAL, "no such flag");
+}
+
+static void a_policy_is_asked_for_as_a_container_is(void **state)
+{
+	struct parsed parsed;
+
+	(void)state;
+	accept(OPTIONS_POLICY,
+	       "-e A=1 -u app --cpus 2 --accel tcg --gpus 1 --exec any --exec [\"ps\"] "
+	       "--broker https://b --broker-key aa --reference r --add p oci:i -- ls -l",
+	       &parsed);
+	assert_int_equal(parsed.options.execs.len, 2);
+	assert_string_equal(parsed.options.broker, "https://b");
+	assert_string_equal(parsed.options.broker_key, "aa");
+	assert_string_equal(parsed.options.reference, "r");
+	assert_string_equal(parsed.options.add, "p");
+	assert_int_equal(parsed.options.word_count, 4); /* the first word ends the flags */
+	options_done(&parsed.options);
+	refuse(OPTIONS_POLICY, "--exec ps image", -EINVAL, "neither 'any' nor a JSON array");
+	refuse(OPTIONS_POLICY, "--policy p image", -EINVAL, "no such flag");
+	refuse(OPTIONS_RUN, "--broker b image", -EINVAL, "no such flag");
+}
+
+/* The limits of a policy: at each of them, and one more. */
+static void secrets_and_execs_have_a_limit(void **state)
+{
+	static char words[2 * 257][32];
+	char *argv[2 * 257 + 2] = { words[0] };
+	struct options options = { 0 };
+	struct err err = { 0 };
+
+	(void)state;
+	for (int i = 0; i <= 64; i++)
+		(void)snprintf(argv[i + 1] = words[i + 1], sizeof(words[0]),
+			       "--secret=s%d=kbs:///a/b/c", i);
+	assert_int_equal(options_parse(OPTIONS_RUN, 1 + 64, argv, &options, &err), 0);
+	assert_int_equal(options.secrets.len, 64);
+	options_done(&options);
+	for (int i = 0; i <= 64; i++)
+		argv[i + 1] = words[i + 1];
+	options = (struct options){ 0 };
+	assert_int_equal(options_parse(OPTIONS_RUN, 1 + 65, argv, &options, &err), -E2BIG);
+	options_done(&options);
+	for (int i = 0; i <= 256; i++)
+		(void)snprintf(argv[i + 1] = words[i + 1], sizeof(words[0]), "--exec=any");
+	options = (struct options){ 0 };
+	assert_int_equal(options_parse(OPTIONS_POLICY, 1 + 256, argv, &options, &err), 0);
+	options_done(&options);
+	for (int i = 0; i <= 256; i++)
+		argv[i + 1] = words[i + 1];
+	options = (struct options){ 0 };
+	assert_int_equal(options_parse(OPTIONS_POLICY, 1 + 257, argv, &options, &err), -E2BIG);
+	options_done(&options);
 }
 
 static void the_only_network_is_none(void **state)
@@ -499,6 +577,9 @@ int main(void)
 		cmocka_unit_test(a_value_that_is_missing_or_too_much_is_refused),
 		cmocka_unit_test(devices_are_named_and_counted),
 		cmocka_unit_test(flags_that_are_not_there_yet_are_refused_by_name),
+		cmocka_unit_test(secrets_are_names_with_uris),
+		cmocka_unit_test(a_policy_is_asked_for_as_a_container_is),
+		cmocka_unit_test(secrets_and_execs_have_a_limit),
 		cmocka_unit_test(the_only_network_is_none),
 		cmocka_unit_test(limits_are_checked),
 		cmocka_unit_test(names_and_folders_are_checked),

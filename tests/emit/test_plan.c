@@ -74,6 +74,8 @@ static void a_plan_is_whole_as_json(void **state)
 	assert_int_equal(emit_plan_json(f->machine, &f->plan, &json), 0);
 	assert_true(json_is_true(json_object_get(json, "feasible")));
 	assert_int_equal(json_array_size(json_object_get(json, "reasons")), 0);
+	assert_int_equal(json_array_size(json_object_get(json, "notes")), 0);
+	assert_string_equal(json_string_value(json_object_get(json, "tee")), "none");
 	assert_string_equal(string_at(json, "devices", 0, "host"), "0000:23:00.0");
 	assert_string_equal(string_at(json, "devices", 0, "guest"), "0000:04:00.0");
 	assert_string_equal(string_at(json, "devices", 1, "guest"), "0000:05:00.0");
@@ -87,6 +89,29 @@ static void a_plan_is_whole_as_json(void **state)
 	assert_string_equal(string_at(json, "ports", 1, "address"), "0000:01:00.0");
 	assert_int_equal(json_array_size(json_object_get(json, "nodes")), 1);
 	json_decref(json);
+}
+
+static void a_confidential_plan_says_why_there_is_no_peer_to_peer(void **state)
+{
+	const struct plan_wish wish = { .gpus = 2, .keep_drivers = "" };
+	CLEANUP(buf_done) struct buf text = { 0 };
+	struct fixture *f = *state;
+	json_t *json = NULL;
+
+	f->plan.layout.vcpus = 2;
+	f->plan.layout.memory_mib = 1024;
+	f->plan.layout.tee = LAYOUT_TEE_SIM;
+	assert_int_equal(plan_devices(f->machine, &wish, &f->plan), 0);
+	assert_int_equal(emit_plan_json(f->machine, &f->plan, &json), 0);
+	assert_string_equal(json_string_value(json_object_get(json, "tee")), "sim");
+	assert_true(json_is_false(json_object_get(json, "peer_to_peer")));
+	assert_non_null(strstr(json_string_value(json_array_get(json_object_get(json, "notes"), 0)),
+			       "no peer-to-peer: in a confidential guest"));
+	json_decref(json);
+	assert_int_equal(emit_plan_text(f->machine, &f->plan, &text), 0);
+	assert_int_equal(buf_add(&text, "", 1), 0);
+	assert_non_null(strstr((const char *)text.at, "2 vCPUs, 1024 MiB, tee sim\n"));
+	assert_non_null(strstr((const char *)text.at, "notes\n  no peer-to-peer: "));
 }
 
 static void what_is_not_possible_has_reasons_and_no_devices(void **state)
@@ -128,6 +153,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(a_plan_is_whole_as_json),
+		TEST(a_confidential_plan_says_why_there_is_no_peer_to_peer),
 		TEST(what_is_not_possible_has_reasons_and_no_devices),
 		TEST(the_tree_and_the_matrix_name_both_sides),
 	};

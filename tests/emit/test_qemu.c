@@ -36,6 +36,19 @@ static struct layout planned(enum layout_accel accel)
 	return layout;
 }
 
+static struct layout confidential(enum layout_accel accel)
+{
+	struct layout layout;
+
+	assert_int_equal(plan_make(&(struct plan_request){ .guest = &guest,
+							   .accel = accel,
+							   .tee = LAYOUT_TEE_SIM,
+							   .cpu_milli = 2000 },
+				   &layout, NULL),
+			 0);
+	return layout;
+}
+
 static void emitted(const struct layout *layout, struct emit_qemu *ret)
 {
 	struct err err = { 0 };
@@ -129,12 +142,14 @@ static void is_golden(const struct layout *layout, const char *name)
 static void arguments_are_the_recorded_ones(void **state)
 {
 	const struct layout tcg = planned(LAYOUT_TCG), kvm = planned(LAYOUT_KVM);
+	const struct layout tee = confidential(LAYOUT_TCG);
 	const struct layout devices = with_devices();
 
 	(void)state;
 	is_golden(&tcg, "qemu-tcg.argv");
 	is_golden(&kvm, "qemu-kvm.argv");
 	is_golden(&devices, "qemu-devices.argv");
+	is_golden(&tee, "qemu-tee.argv");
 }
 
 static bool has(const struct emit_qemu *emit, const char *option, const char *value)
@@ -197,7 +212,7 @@ static void each_descriptor_is_named_one_way(void **state)
 
 	(void)state;
 	emitted(&layout, &emit);
-	assert_int_equal(emit.fd_count, LAYOUT_ROLES);
+	assert_int_equal(emit.fd_count, LAYOUT_ROLES - 1); /* no TEE's */
 	for (size_t i = 0; i < emit.fd_count; i++) {
 		char in_set[32], by_proc[32], as_is[16];
 		int ways = 0;
@@ -242,7 +257,7 @@ static void without_kvm_there_is_no_descriptor_for_it(void **state)
 	emitted(&layout, &emit);
 	for (size_t i = 0; i < emit.fd_count; i++)
 		assert_int_not_equal(emit.fds[i].role, LAYOUT_ROLE_KVM);
-	assert_int_equal(emit.fd_count, LAYOUT_ROLES - 1);
+	assert_int_equal(emit.fd_count, LAYOUT_ROLES - 2);
 }
 
 static void refuses_a_layout_that_no_vm_has(void **state)
@@ -268,6 +283,72 @@ static void refuses_a_layout_that_no_vm_has(void **state)
 	assert_int_equal(emit_qemu(&layout, "q", &emit, NULL), -EINVAL);
 	layout = planned(LAYOUT_TCG); /* a comma would be another property */
 	(void)snprintf(layout.ports[0].name, sizeof(layout.ports[0].name), "a,b");
+	assert_int_equal(emit_qemu(&layout, "q", &emit, NULL), -EINVAL);
+	assert_null(emit.argv.at);
+}
+
+/* No descriptor of another role moves because of it. */
+static void a_tee_has_a_descriptor_more(void **state)
+{
+	const struct layout layout = confidential(LAYOUT_KVM), plain = planned(LAYOUT_KVM);
+	CLEANUP(emit_qemu_done) struct emit_qemu emit = { 0 }, other = { 0 };
+
+	(void)state;
+	emitted(&layout, &emit);
+	emitted(&plain, &other);
+	assert_int_equal(emit.fd_count, LAYOUT_ROLES);
+	assert_int_equal(emit.fds[emit.fd_count - 1].role, LAYOUT_ROLE_TEE);
+	for (size_t i = 0; i < other.fd_count; i++) {
+		assert_int_equal(emit.fds[i].role, other.fds[i].role);
+		assert_int_equal(emit.fds[i].target, other.fds[i].target);
+	}
+}
+
+static void with_a_tee_every_virtio_device_is_behind_the_iommu(void **state)
+{
+	const struct layout layout = confidential(LAYOUT_TCG);
+	CLEANUP(emit_qemu_done) struct emit_qemu emit = { 0 };
+	size_t count = 0;
+
+	(void)state;
+	emitted(&layout, &emit);
+	for (size_t i = 1; i < emit.argv.len; i++) {
+		if (strncmp(emit.argv.at[i], "virtio-", strlen("virtio-")) != 0)
+			continue;
+		assert_non_null(strstr(emit.argv.at[i], ",iommu_platform=on"));
+		count++;
+	}
+	assert_int_equal(count, layout.device_count);
+	assert_false(has(&emit, "-object", "rng-builtin,id=rng"));
+}
+
+static void refuses_a_tee_that_is_none(void **state)
+{
+	struct emit_qemu emit = { 0 };
+	struct layout layout;
+
+	(void)state;
+	layout = confidential(LAYOUT_TCG);
+	layout.port_count = 1; /* nobody to ask for reports */
+	assert_int_equal(emit_qemu(&layout, "q", &emit, NULL), -EINVAL);
+	layout = confidential(LAYOUT_TCG);
+	layout.tee = LAYOUT_TEE_NONE;
+	assert_int_equal(emit_qemu(&layout, "q", &emit, NULL), -EINVAL);
+	layout = confidential(LAYOUT_TCG);
+	layout.tee = LAYOUT_TEE_SIM + 1;
+	assert_int_equal(emit_qemu(&layout, "q", &emit, NULL), -EINVAL);
+	layout = with_devices(); /* devices that reach one another, or with ROMs */
+	layout.tee = LAYOUT_TEE_SIM;
+	layout.ports[layout.port_count++] = (struct layout_port){ LAYOUT_ROLE_TEE, 2, "t" };
+	assert_int_equal(emit_qemu(&layout, "q", &emit, NULL), -EINVAL);
+	for (size_t i = 0; i < layout.passed_count; i++)
+		layout.passed[i].has_peers = layout.passed[i].has_rom = false;
+	assert_int_equal(emit_qemu(&layout, "q", &emit, NULL), 0);
+	emit_qemu_done(&emit);
+	layout.passed[0].has_rom = true;
+	assert_int_equal(emit_qemu(&layout, "q", &emit, NULL), -EINVAL);
+	layout.passed[0].has_rom = false;
+	layout.passed[3].has_peers = true;
 	assert_int_equal(emit_qemu(&layout, "q", &emit, NULL), -EINVAL);
 	assert_null(emit.argv.at);
 }
@@ -336,6 +417,9 @@ int main(void)
 		cmocka_unit_test(options_are_in_order),
 		cmocka_unit_test(without_kvm_there_is_no_descriptor_for_it),
 		cmocka_unit_test(refuses_a_layout_that_no_vm_has),
+		cmocka_unit_test(a_tee_has_a_descriptor_more),
+		cmocka_unit_test(with_a_tee_every_virtio_device_is_behind_the_iommu),
+		cmocka_unit_test(refuses_a_tee_that_is_none),
 		cmocka_unit_test(large_bars_have_windows_and_memory_on_both_sides),
 		cmocka_unit_test(refuses_a_tree_that_no_vm_has),
 	};

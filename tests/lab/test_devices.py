@@ -189,11 +189,9 @@ def given_back(bench):
                   "grep renderD)").ok()
 
 
-def without_mapping(bench):
-    """The same with the target's BAR not mapped for DMA: the word stays, and the IOMMU says so."""
-    before, name = pods.drivers(bench), "apart"
-    flags = [*PAIR, *NO_PEERS]
-    plan = pods.plan(bench, flags)
+def unmapped(bench, name, plan, flags):
+    """The word stays where it was, and the server's IOMMU says so."""
+    before = pods.drivers(bench)
     equal(plan["peer_to_peer"], False)
     guest = {device["host"]: device["guest"] for device in plan["devices"]}
     ram, edu = guest[AT["ram"]], guest[AT["edu"]]
@@ -211,6 +209,22 @@ def without_mapping(bench):
     pods.nothing_left(bench, before)
 
 
+def without_mapping(bench):
+    """The same with the target's BAR not mapped for DMA."""
+    flags = [*PAIR, *NO_PEERS]
+    unmapped(bench, "apart", pods.plan(bench, flags), flags)
+
+
+def confidential(bench):
+    """What the guest shares with devices is what it bounces for them: no BAR is mapped."""
+    plan, policy = pods.plan(bench, [*PAIR, "--tee", "sim"]), "/tmp/policy.json"
+    assert any("peer-to-peer" in note for note in plan["notes"]), plan["notes"]
+    made = bench.run("casemate", "policy", "generate", *PAIR, "--exec", "any", pods.TOOLS, "--",
+                     *pods.SLEEP).ok()
+    bench.run("sh", "-c", f"cat >{policy}", stdin=made.text.encode()).ok()
+    unmapped(bench, "confidential", plan, [*PAIR, "--tee", "sim", "--policy", policy])
+
+
 bench = Bench()
 bench.test("two GPUs and the NIC beside the named devices are chosen", chosen)
 bench.test("what is given and what is held has vfio-pci, and nothing else has", leased)
@@ -223,4 +237,5 @@ bench.test("of /sys the BARs of what has no driver can be written, and nothing e
 bench.test("a device writes into another's memory, as the container tells it to", peers)
 bench.test("when the pod has ended everything is as it was, and the word is there", given_back)
 bench.test("unmapped, the word does not arrive, and the server's IOMMU logs why", without_mapping)
+bench.test("with a TEE the plan says why no device reaches another, and so it is", confidential)
 bench.end()

@@ -131,6 +131,43 @@ static void gpus_that_reach_each_other_are_one_clique(void **state)
 	assert_false(layout->passed[0].has_peers);
 }
 
+static void in_a_confidential_guest_no_device_reaches_another(void **state)
+{
+	CLEANUP(arena_done) struct arena arena = { 0 };
+	struct machine *machine = server(&arena);
+	struct plan_wish wish = { .gpus = 2, .keep_drivers = "" };
+	static struct plan planned;
+
+	(void)state;
+	for (size_t i = 0; i < machine->device_count; i++)
+		if (machine->devices[i].kind == MACHINE_GPU)
+			machine->devices[i].vendor = 0x1002;
+	planned.layout.vcpus = 1;
+	planned.layout.memory_mib = 512;
+	planned.layout.tee = LAYOUT_TEE_SIM;
+	assert_int_equal(plan_devices(machine, &wish, &planned), 0);
+	assert_int_equal(planned.layout.passed_count, 2);
+	for (size_t i = 0; i < planned.layout.passed_count; i++) {
+		assert_false(planned.layout.passed[i].has_peers);
+		assert_false(planned.layout.passed[i].has_rom);
+		assert_int_equal(planned.layout.passed[i].clique, LAYOUT_NONE);
+	}
+	assert_int_equal(planned.notes.count, 2);
+	assert_non_null(strstr(planned.notes.at[0].text, "no peer-to-peer: in a confidential"));
+	assert_non_null(strstr(planned.notes.at[1].text, "ROMs are hidden"));
+	/* one device has nobody to reach */
+	wish.gpus = 1;
+	memset(&planned, 0, sizeof(planned));
+	planned.layout.vcpus = 1;
+	planned.layout.memory_mib = 512;
+	planned.layout.tee = LAYOUT_TEE_SIM;
+	assert_int_equal(plan_devices(machine, &wish, &planned), 0);
+	assert_int_equal(planned.notes.count, 1);
+	/* and without a TEE there is nothing to say */
+	plan(machine, 2, LAYOUT_REPLICATE, &planned);
+	assert_int_equal(planned.notes.count, 0);
+}
+
 static void amds_gpus_keep_their_rom_and_have_no_clique(void **state)
 {
 	CLEANUP(arena_done) struct arena arena = { 0 };
@@ -165,6 +202,7 @@ int main(void)
 		cmocka_unit_test(a_node_that_is_unknown_is_none),
 		cmocka_unit_test(the_same_wish_gives_the_same_bytes),
 		cmocka_unit_test(gpus_that_reach_each_other_are_one_clique),
+		cmocka_unit_test(in_a_confidential_guest_no_device_reaches_another),
 		cmocka_unit_test(amds_gpus_keep_their_rom_and_have_no_clique),
 		cmocka_unit_test(what_is_refused_has_no_tree),
 	};

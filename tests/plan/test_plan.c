@@ -144,7 +144,10 @@ static void longest_command_line_fits(void **state)
 	memset(longest.base_root, 'f', sizeof(longest.base_root) - 1);
 	memset(longest.base_salt, 'f', sizeof(longest.base_salt) - 1);
 	longest.base_data_blocks = longest.base_hash_start = MANIFEST_BLOCKS_MAX;
-	assert_int_equal(plan_make(&(struct plan_request){ .guest = &longest }, &layout, NULL), 0);
+	assert_int_equal(
+		plan_make(&(struct plan_request){ .guest = &longest, .tee = LAYOUT_TEE_SIM },
+			  &layout, NULL),
+		0);
 }
 
 static void same_request_gives_the_same_bytes(void **state)
@@ -164,6 +167,84 @@ static void same_request_gives_the_same_bytes(void **state)
 		assert_true(one.devices[i].slot >= 1 && one.devices[i].slot <= 30);
 		assert_true(i == 0 || one.devices[i].slot > one.devices[i - 1].slot);
 	}
+}
+
+static bool has_device(const struct layout *layout, enum layout_kind kind)
+{
+	for (size_t i = 0; i < layout->device_count; i++)
+		if (layout->devices[i].kind == kind)
+			return true;
+	return false;
+}
+
+static void a_tee_is_in_the_measured_command_line(void **state)
+{
+	const struct layout plain = made((struct plan_request){ 0 });
+	const struct layout tee = made((struct plan_request){ .tee = LAYOUT_TEE_SIM });
+	const size_t len = strlen(plain.cmdline);
+
+	(void)state;
+	assert_int_equal(plain.tee, LAYOUT_TEE_NONE);
+	assert_int_equal(tee.tee, LAYOUT_TEE_SIM);
+	assert_memory_equal(tee.cmdline, plain.cmdline, len);
+	assert_string_equal(tee.cmdline + len, " swiotlb=16384,force casemate.tee=sim");
+	assert_null(strstr(plain.cmdline, "casemate.tee"));
+}
+
+static void a_tee_has_a_port_to_the_processor_and_no_random_numbers(void **state)
+{
+	const struct layout plain = made((struct plan_request){ 0 });
+	const struct layout tee = made((struct plan_request){ .tee = LAYOUT_TEE_SIM });
+
+	(void)state;
+	assert_int_equal(plain.port_count, 1);
+	assert_true(has_device(&plain, LAYOUT_RNG));
+	assert_int_equal(tee.port_count, 2);
+	assert_int_equal(tee.ports[0].role, LAYOUT_ROLE_AGENT);
+	assert_string_equal(tee.ports[0].name, "casemate.agent");
+	assert_int_equal(tee.ports[1].role, LAYOUT_ROLE_TEE);
+	assert_int_equal(tee.ports[1].number, 2);
+	assert_string_equal(tee.ports[1].name, "casemate.tee");
+	assert_false(has_device(&tee, LAYOUT_RNG));
+	for (size_t i = 0; i < tee.device_count; i++)
+		assert_int_equal(tee.devices[i].slot, plain.devices[i].slot);
+}
+
+/* 16384 slabs of 2 KiB are 32 MiB, which the container's own limit does not count. */
+static void a_tee_needs_memory_to_bounce_in(void **state)
+{
+	(void)state;
+	assert_int_equal(made((struct plan_request){ .tee = LAYOUT_TEE_SIM }).memory_mib,
+			 512 + 128 + 8 + 32);
+	refuses((struct plan_request){ .memory_bytes = 1024 * MIB,
+				       .tee = LAYOUT_TEE_SIM,
+				       .host_memory_bytes = 1199 * MIB },
+		ERR_HOST,
+		"1024 MiB of memory, with the guest's own needs 1200: this host has 1199");
+}
+
+static void chooses_a_tee(void **state)
+{
+	enum layout_tee tee = LAYOUT_TEE_SIM;
+	struct err err = { 0 };
+
+	(void)state;
+	assert_int_equal(plan_tee_choose("", &tee, NULL), 0);
+	assert_int_equal(tee, LAYOUT_TEE_NONE);
+	assert_int_equal(plan_tee_choose("sim", &tee, NULL), 0);
+	assert_int_equal(tee, LAYOUT_TEE_SIM);
+	assert_string_equal(plan_tee_name(tee), "sim");
+	assert_int_equal(plan_tee_choose("none", &tee, NULL), 0);
+	assert_int_equal(tee, LAYOUT_TEE_NONE);
+	assert_string_equal(plan_tee_name(tee), "none");
+	assert_int_equal(plan_tee_choose("sev-snp", &tee, &err), -EOPNOTSUPP);
+	assert_int_equal(err.code, ERR_UNSUPPORTED);
+	assert_non_null(strstr(err.msg, "--tee sev-snp: not launched yet: it needs a firmware"));
+	assert_int_equal(plan_tee_choose("tdx", &tee, &err), -EOPNOTSUPP);
+	assert_non_null(strstr(err.msg, "--tee tdx: not launched yet: QEMU 10.0 has no tdx-guest"));
+	assert_int_equal(plan_tee_choose("sgx", &tee, &err), -EINVAL);
+	assert_int_equal(err.code, ERR_USAGE);
+	assert_int_equal(tee, LAYOUT_TEE_NONE);
 }
 
 static void chooses_an_accelerator(void **state)
@@ -201,6 +282,10 @@ int main(void)
 		cmocka_unit_test(command_line_has_the_salt),
 		cmocka_unit_test(longest_command_line_fits),
 		cmocka_unit_test(same_request_gives_the_same_bytes),
+		cmocka_unit_test(a_tee_is_in_the_measured_command_line),
+		cmocka_unit_test(a_tee_has_a_port_to_the_processor_and_no_random_numbers),
+		cmocka_unit_test(a_tee_needs_memory_to_bounce_in),
+		cmocka_unit_test(chooses_a_tee),
 		cmocka_unit_test(chooses_an_accelerator),
 	};
 

@@ -10,6 +10,7 @@
  *	hang-qmp       never greets on QMP; die-qmp: ends at the first command; refuse-qmp: refuses
  *	               each disk; hang-disk: does not answer for a disk
  *	hang-hello     does not answer the agent's first call; die-hello, garbage-hello, old-hello
+ *	hang-policy    nor SetPolicy
  *	hang-create    nor CreateContainer; die-create, refuse-create
  *	hang-start     nor StartProcess; die-start
  *	hang-exec-process, hang-kill

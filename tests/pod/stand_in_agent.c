@@ -248,6 +248,19 @@ static void hello(struct stand_in *stand_in, struct rpc_call *call, const void *
 	rpc_call_reply(call, &response.base);
 }
 
+/* It checks nothing: what a policy allows is for the agent's own tests. */
+static void set_policy(struct stand_in *stand_in, struct rpc_call *call, const void *message)
+{
+	const Agent__SetPolicyRequest *request = message;
+
+	if (stand_in_hangs(stand_in, "policy"))
+		return;
+	if (request->document.len == 0)
+		rpc_call_fail(call, RPC_INVALID_ARGUMENT, "there is no policy");
+	else
+		rpc_call_reply(call, NULL);
+}
+
 static void create(struct stand_in *stand_in, struct rpc_call *call, const void *message)
 {
 	const Agent__CreateContainerRequest *request = message;
@@ -449,6 +462,7 @@ static void list(struct stand_in *stand_in, struct rpc_call *call, const void *m
 
 const struct rpc_method stand_in_methods[] = {
 	{ AGENT, "Hello",           METHOD(hello_request, hello) },
+	{ AGENT, "SetPolicy",       METHOD(set_policy_request, set_policy) },
 	{ AGENT, "CreateContainer", METHOD(create_container_request, create) },
 	{ AGENT, "ExecProcess",     METHOD(exec_request, exec) },
 	{ AGENT, "StartProcess",    METHOD(process_ref, start) },

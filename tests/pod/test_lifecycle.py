@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # test_lifecycle.py GROUP [PATTERN] - whole runs of casemate and its shim, with a stand-in for QEMU and
 # the guest (stand_in.h) that does well or fails at a chosen step. GROUP is one of commands, failures,
-# kills, streams, user; PATTERN picks tests by name. One line a test, as tools/check reads them.
+# kills, streams, tee, user; PATTERN picks tests by name. One line a test, as tools/check reads them.
 #
 # CASEMATE and STAND_IN name the two programs. As root all but `user` run in a mount namespace with a
 # /run of their own, `user` under another user id; whoever else starts this runs everything as himself.
@@ -73,7 +73,8 @@ class Place:
         os.mkdir(self.bin)
         casemate = os.environ["CASEMATE"]
         shim = os.path.join(os.path.dirname(casemate), "containerd-shim-casemate-v2")
-        for path in casemate, shim, os.environ["STAND_IN"]:
+        simtee = os.path.join(os.path.dirname(casemate), "casemate-simtee")
+        for path in casemate, shim, simtee, os.environ["STAND_IN"]:
             shutil.copy(path, self.bin)
         self.casemate = os.path.join(self.bin, "casemate")
         self.sanitized = b"__asan_init" in open(shim, "rb").read()
@@ -84,7 +85,7 @@ class Place:
             "kernel": {"file": "vmlinux", "sha256": "0" * 64},
             "base": {"file": "base.img", "data_blocks": 1, "hash_start": 1, "root": "0" * 64},
         }).encode())
-        self.make("firmware", b"firmware")
+        self.make("firmware", b"firmware" * 512)	# a whole page
         self.make("rootfs/etc/name", b"a root file system\n")
         os.mkdir(os.path.join(self.dir, "cache"))
         os.mkdir(os.path.join(self.dir, "xdg"), 0o700)
@@ -243,6 +244,132 @@ def sweep():
 
 def error_lines(said):
     return [line for line in said.splitlines() if line.startswith("casemate: run:")]
+
+
+# --- a secure processor -------------------------------------------------------------------------
+
+SOCKET = "/run/casemate-simtee/socket"
+
+
+def tee_options(*command, flags=(), config=()):
+    """For run(): a policy for that command, and a processor that keeps its key in the place."""
+    made = [PLACE.casemate, "policy", "generate",
+            *[word for word in run_argv(*command)[2:]]]
+    status, policy, said = call(made)
+    check(status == 0, "policy generate:", said)
+    PLACE.make("xdg/policy.json", policy)
+    return {"flags": ["--tee", "sim", "--policy", f"{PLACE.dir}/xdg/policy.json", *flags],
+            "config": [f"simtee_dir={PLACE.dir}/simtee", *config]}
+
+
+class Service:
+    """casemate-simtee where the configuration has it."""
+
+    def __enter__(self):
+        self.process = subprocess.Popen(
+            [f"{PLACE.bin}/casemate-simtee", "--qemu", PLACE.program(""), "--dir",
+             f"{PLACE.dir}/simtee", "--uid-first", "90000", "--uid-count", "4096",
+             "--socket", SOCKET], stderr=subprocess.DEVNULL)
+        until(lambda: os.path.exists(SOCKET), "the processor listens")
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        check(self.process.wait(10) in (0, -signal.SIGKILL), "its end", self.process.returncode)
+        check(not pids("casemate-simtee"), "the key's process ends with it")
+
+    def children(self):
+        return [pid for pid, _ in processes("stand-in")]
+
+
+@test("tee")
+def tee_alone():
+    """with no service there, root's pod starts a processor of its own, which ends with it"""
+    options = tee_options("exit", "7")
+    for _ in range(3):
+        got = run("exit", "7", **options)
+        check(got == (7, b"", ""), got)
+        clean()
+    detached("a", "sleep", **tee_options("sleep"))
+    check(len(pids("casemate-simtee")) == 2, "it and its key's process", processes())
+    check(casemate("delete", "--force", "a")[0] == 0)
+    clean(1)
+
+
+@test("tee")
+def tee_served():
+    """pods use the service that is there, and it outlives them"""
+    options = tee_options("exit", "3")
+    with Service() as service:
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            got = list(pool.map(lambda _: run("exit", "3", **options), range(8)))
+        check(got == [(3, b"", "")] * 8, got)
+        check(len(pids("casemate-simtee")) == 2, "no other was started", processes())
+        check(service.process.poll() is None)
+    clean()
+
+
+@test("tee")
+def tee_shim_killed():
+    """when the shim is killed, the processor ends the VM, and recovery finds nothing to wait for"""
+    with Service() as service:
+        detached("a", "sleep", **tee_options("sleep"))
+        kill(*pids("containerd-shim"))
+        until(lambda: not service.children(), "QEMU has ended", 2)
+        check(casemate("recover")[0] == 0)
+        check(not files(), files())
+        check(run("exit", "4", **tee_options("exit", "4"))[0] == 4)
+    clean()
+
+
+@test("tee")
+def tee_processor_killed():
+    """when the processor is killed, the VM ends and the pod says so"""
+    with Service() as service:
+        client = start("sleep", **tee_options("sleep"))
+        until(service.children, "QEMU runs")
+        time.sleep(0.3)
+        kill(service.process.pid)
+        status, _, said = finish(client)
+        check(status in (125, 137), status, said)
+        until(lambda: not service.children(), "QEMU has ended", 2)
+    clean()
+
+
+@test("tee")
+def tee_vm_ends():
+    """a VM that ends by itself is told with QEMU's status, as without a processor"""
+    with Service():
+        got = run("sleep", mode="die-run", **tee_options("sleep", config=(
+            f"simtee_socket={PLACE.dir}/nobody",)))
+        check(got[0] == 125 and "QEMU's status is 3)" in got[2], got)
+    clean()
+
+
+@test("tee")
+def tee_refused():
+    """what the processor refuses is one line with its reason, and nothing is left"""
+    options = tee_options("exit", "0")
+    with Service():
+        got = run("exit", "0", mode="hang-qmp", **options)
+        check(got[0] == 125 and "no other program" in got[2], got)
+        check(len(error_lines(got[2])) == 1, got)
+    clean()
+    PLACE.make("notempty/file", b"x")
+    options["config"] = [f"simtee_dir={PLACE.dir}/notempty"]
+    got = run("exit", "0", **options)
+    check(got[0] == 125 and "it is not empty" in got[2], got)
+    clean()
+
+
+@test("user")
+def tee_without():
+    """without a processor --tee sim is refused by name"""
+    got = run("exit", "0", **tee_options("exit", "0", config=(
+        f"simtee_socket={PLACE.dir}/nobody",)))
+    check(got[0] == 125 and "there is no processor at" in got[2] and
+          "start casemate-simtee" in got[2], got)
+    clean()
 
 
 # --- commands -----------------------------------------------------------------------------------

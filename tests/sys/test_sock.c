@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -289,6 +290,71 @@ static void a_descriptor_can_be_made_not_to_block(void **state)
 	assert_int_equal(sock_pair(-1, pair), -EINVAL);
 }
 
+static void a_piece_comes_with_its_descriptors(void **state)
+{
+	int pair[2], fds[4], count_before = count_fds();
+	size_t count = 0;
+	char piece[8];
+
+	(void)state;
+	assert_int_equal(sock_pair(SOCK_STREAM, pair), 0);
+	assert_int_equal(sock_read_fds(pair[0], piece, 8, fds, 4, &count), -EAGAIN);
+	assert_int_equal(sock_write_fd(pair[1], "ab", 2, STDIN_FILENO), 2);
+	assert_int_equal(sock_read_fds(pair[0], piece, 1, fds, 4, &count), 1);
+	assert_int_equal(count, 1);
+	assert_cloexec(fds[0]);
+	assert_int_equal(sock_read_fds(pair[0], piece, 8, fds, 4, &count), 1);
+	assert_int_equal(count, 1);
+	assert_int_equal(piece[0], 'b');
+	assert_int_equal(sock_write_fd(pair[1], "c", 1, STDIN_FILENO), 1);
+	assert_int_equal(sock_read_fds(pair[0], piece, 8, fds, 2, &count), 1);
+	assert_int_equal(count, 2);
+	/* one more than there is room for: those from before stay */
+	assert_int_equal(sock_write_fd(pair[1], "d", 1, STDIN_FILENO), 1);
+	assert_int_equal(sock_read_fds(pair[0], piece, 8, fds, 2, &count), -E2BIG);
+	assert_int_equal(count, 2);
+	assert_cloexec(fds[0]);
+	assert_cloexec(fds[1]);
+	assert_int_equal(close(fds[0]), 0);
+	assert_int_equal(close(fds[1]), 0);
+	assert_int_equal(close(pair[1]), 0);
+	assert_int_equal(sock_read_fds(pair[0], piece, 8, fds, 4, &count), 0);
+	assert_int_equal(close(pair[0]), 0);
+	assert_int_equal(count_fds(), count_before);
+}
+
+static void the_kernel_says_who_the_peer_is(void **state)
+{
+	int pair[2];
+	pid_t pid;
+	uid_t uid;
+	gid_t gid;
+
+	(void)state;
+	assert_int_equal(sock_pair(SOCK_STREAM, pair), 0);
+	assert_int_equal(sock_peer(pair[0], &pid, &uid, &gid), 0);
+	assert_int_equal(pid, getpid());
+	assert_int_equal(uid, geteuid());
+	assert_int_equal(gid, getegid());
+	assert_int_equal(close(pair[0]), 0);
+	assert_int_equal(close(pair[1]), 0);
+	assert_int_equal(sock_peer(pair[0], &pid, &uid, &gid), -EBADF);
+}
+
+static void a_wait_can_be_limited(void **state)
+{
+	struct buf payload = { 0 };
+	size_t count;
+	int pair[2], none;
+
+	(void)state;
+	assert_int_equal(sock_pair(SOCK_STREAM, pair), 0);
+	assert_int_equal(sock_set_timeout(pair[0], 20), 0);
+	assert_int_equal(sock_recv_msg(pair[0], 10, &payload, &none, 0, &count, NULL), -EAGAIN);
+	assert_int_equal(close(pair[0]), 0);
+	assert_int_equal(close(pair[1]), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -301,6 +367,9 @@ int main(void)
 		cmocka_unit_test(large_messages_pass_in_parts),
 		cmocka_unit_test(sending_to_nobody_is_an_error_and_no_signal),
 		cmocka_unit_test(a_descriptor_can_be_made_not_to_block),
+		cmocka_unit_test(a_piece_comes_with_its_descriptors),
+		cmocka_unit_test(the_kernel_says_who_the_peer_is),
+		cmocka_unit_test(a_wait_can_be_limited),
 	};
 
 	(void)signal(SIGPIPE, SIG_IGN);

@@ -71,6 +71,7 @@ build_tree() {
 	# shellcheck disable=SC2086 # flags are words
 	cc ${INIT_FLAGS:--static} build/nothing.c -o build/casemate-init
 	cc -static build/nothing.c -o build/casemate-agent
+	cc -static build/nothing.c -o build/casemate-prover
 }
 
 expect() { # STATUS NAME WORDS COMMAND...
