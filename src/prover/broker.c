@@ -21,7 +21,7 @@ struct session {
 	const struct broker_ask *ask;
 	struct attest_refusal *refusal;
 	struct http_url url;
-	struct tls *tls;
+	struct prover_tls *tls;
 	bool is_over; /* the broker takes no more on this connection */
 	char cookie[sizeof(ATTEST_KBS_COOKIE) + HTTP_COOKIE_MAX + 1];
 	uint8_t private_key[ATTEST_JWK_SCALAR];
@@ -30,7 +30,7 @@ struct session {
 
 static void session_done(struct session *session)
 {
-	(void)tls_free(session->tls);
+	(void)prover_tls_free(session->tls);
 	attest_kbs_request_done(&session->request);
 	OPENSSL_cleanse(session->private_key, sizeof(session->private_key));
 }
@@ -58,7 +58,7 @@ static int read_more(struct session *session, struct buf *in)
 
 	if (buf_reserve(in, READ_SIZE) < 0)
 		return refuse(session, ATTEST_BROKER_UNREACHABLE, -ENOMEM, "no memory left");
-	n = tls_read(session->tls, in->at + in->len, READ_SIZE);
+	n = prover_tls_read(session->tls, in->at + in->len, READ_SIZE);
 	if (n <= 0)
 		return refuse(session, ATTEST_BROKER_UNREACHABLE, -EPIPE,
 			      "the connection ended before the answer did");
@@ -131,7 +131,7 @@ static int exchange(struct session *session, const char *method, const char *pat
 	r = http_request_print(&request, &text);
 	if (r < 0)
 		return refuse(session, ATTEST_BROKER_UNREACHABLE, r, "no memory left");
-	if (tls_write(session->tls, buf_bytes(&text)) < 0)
+	if (prover_tls_write(session->tls, buf_bytes(&text)) < 0)
 		return refuse(session, ATTEST_BROKER_UNREACHABLE, -EPIPE,
 			      "the connection ended before all was asked");
 	r = read_answer(session, &head, in, ret_body);
@@ -243,8 +243,8 @@ static int connect_to(struct session *session)
 	if (r < 0)
 		return refuse(session, ATTEST_BROKER_UNREACHABLE, r,
 			      "the policy's address of it is not https://HOST[:PORT]");
-	r = tls_connect(
-		&(struct tls_opts){
+	r = prover_tls_connect(
+		&(struct prover_tls_opts){
 			.in_fd = session->ask->in_fd,
 			.out_fd = session->ask->out_fd,
 			.name = http_url_name(&session->url, name) ? name : NULL,

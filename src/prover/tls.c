@@ -11,7 +11,7 @@
 #include <openssl/sslerr.h>
 #include <openssl/x509.h>
 
-struct tls {
+struct prover_tls {
 	SSL_CTX *ctx;
 	SSL *ssl;
 	uint8_t key[TLS_KEY_SIZE];
@@ -22,7 +22,7 @@ struct tls {
 static int check_key(X509_STORE_CTX *store, void *data)
 {
 	X509 *cert = X509_STORE_CTX_get0_cert(store);
-	struct tls *tls = data;
+	struct prover_tls *tls = data;
 	uint8_t *der = NULL, digest[TLS_KEY_SIZE];
 	int len = cert ? i2d_X509_PUBKEY(X509_get_X509_PUBKEY(cert), &der) : -1;
 	bool is_it = false;
@@ -36,7 +36,7 @@ static int check_key(X509_STORE_CTX *store, void *data)
 	return is_it;
 }
 
-static int set_up(struct tls *tls, const struct tls_opts *opts)
+static int set_up(struct prover_tls *tls, const struct prover_tls_opts *opts)
 {
 	BIO *in, *out;
 
@@ -56,15 +56,17 @@ static int set_up(struct tls *tls, const struct tls_opts *opts)
 	}
 	SSL_set0_rbio(tls->ssl, in);
 	SSL_set0_wbio(tls->ssl, out);
-	if (opts->name && SSL_set_tlsext_host_name(tls->ssl, opts->name) != 1)
+	/* as SSL_set_tlsext_host_name(), whose cast takes const away */
+	if (opts->name && SSL_ctrl(tls->ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME,
+				   TLSEXT_NAMETYPE_host_name, (void *)(uintptr_t)opts->name) != 1)
 		return -ENOMEM;
 	return 0;
 }
 
-int tls_connect(const struct tls_opts *opts, struct tls **ret_tls,
-		struct attest_refusal *ret_refusal)
+int prover_tls_connect(const struct prover_tls_opts *opts, struct prover_tls **ret_tls,
+		       struct attest_refusal *ret_refusal)
 {
-	CLEANUP(tls_free) struct tls *tls = NULL;
+	CLEANUP(prover_tls_free) struct prover_tls *tls = NULL;
 	const char *why;
 	int r;
 
@@ -96,7 +98,7 @@ int tls_connect(const struct tls_opts *opts, struct tls **ret_tls,
 	return -EPIPE;
 }
 
-struct tls *tls_free(struct tls *tls)
+struct prover_tls *prover_tls_free(struct prover_tls *tls)
 {
 	if (!tls)
 		return NULL;
@@ -106,7 +108,7 @@ struct tls *tls_free(struct tls *tls)
 	return NULL;
 }
 
-int tls_write(struct tls *tls, struct bytes data)
+int prover_tls_write(struct prover_tls *tls, struct bytes data)
 {
 	size_t put;
 
@@ -120,7 +122,7 @@ int tls_write(struct tls *tls, struct bytes data)
 	return 0;
 }
 
-ssize_t tls_read(struct tls *tls, void *at, size_t size)
+ssize_t prover_tls_read(struct prover_tls *tls, void *at, size_t size)
 {
 	size_t got;
 

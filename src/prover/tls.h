@@ -23,25 +23,25 @@
 
 enum { TLS_KEY_SIZE = 32 };
 
-struct tls;
+struct prover_tls;
 
-struct tls_opts {
+struct prover_tls_opts {
 	int in_fd, out_fd; /* stay the caller's */
 	const char *name;  /* told to the far end, which may serve several; NULL: none */
 	const uint8_t *key;
 };
 
 /* -EPIPE: ATTEST_BROKER_UNREACHABLE; -EACCES: ATTEST_BROKER_KEY_MISMATCH; -ENOMEM. */
-int tls_connect(const struct tls_opts *opts, struct tls **ret_tls,
-		struct attest_refusal *ret_refusal);
-struct tls *tls_free(struct tls *tls); /* NULL is fine */
+int prover_tls_connect(const struct prover_tls_opts *opts, struct prover_tls **ret_tls,
+		       struct attest_refusal *ret_refusal);
+struct prover_tls *prover_tls_free(struct prover_tls *tls); /* NULL is fine */
 
 /* All of it, or -EPIPE. */
-int tls_write(struct tls *tls, struct bytes data);
+int prover_tls_write(struct prover_tls *tls, struct bytes data);
 
 /* What there is, at least a byte; 0: the far end has closed, and said so; -EPIPE: it broke off. */
-ssize_t tls_read(struct tls *tls, void *at, size_t size);
+ssize_t prover_tls_read(struct prover_tls *tls, void *at, size_t size);
 
-CLEANUP_PTR(struct tls, tls_free)
+CLEANUP_PTR(struct prover_tls, prover_tls_free)
 
 #endif

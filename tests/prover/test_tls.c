@@ -125,17 +125,17 @@ static int tear_down(void **state)
 	return 0;
 }
 
-static int dial(struct tls **ret, struct attest_refusal *refusal)
+static int dial(struct prover_tls **ret, struct attest_refusal *refusal)
 {
-	const struct tls_opts opts = { f.in_fd, f.out_fd, "broker.example", f.digest };
+	const struct prover_tls_opts opts = { f.in_fd, f.out_fd, "broker.example", f.digest };
 
-	return tls_connect(&opts, ret, refusal);
+	return prover_tls_connect(&opts, ret, refusal);
 }
 
 static void the_one_with_the_key_is_talked_to(void **state)
 {
 	static uint8_t sent[BIG], got[BIG];
-	CLEANUP(tls_free) struct tls *tls = NULL;
+	CLEANUP(prover_tls_free) struct prover_tls *tls = NULL;
 	struct attest_refusal refusal;
 	size_t len = 0;
 
@@ -146,9 +146,9 @@ static void the_one_with_the_key_is_talked_to(void **state)
 	assert_int_equal(dial(&tls, &refusal), 0);
 	/* a piece at a time: a pipe each way holds no more */
 	for (size_t at = 0; at < BIG; at += BIG / 16) {
-		assert_int_equal(tls_write(tls, (struct bytes){ sent + at, BIG / 16 }), 0);
+		assert_int_equal(prover_tls_write(tls, (struct bytes){ sent + at, BIG / 16 }), 0);
 		while (len < at + BIG / 16) {
-			ssize_t n = tls_read(tls, got + len, BIG - len);
+			ssize_t n = prover_tls_read(tls, got + len, BIG - len);
 
 			assert_true(n > 0);
 			len += (size_t)n;
@@ -160,7 +160,7 @@ static void the_one_with_the_key_is_talked_to(void **state)
 static void another_key_is_no_broker(void **state)
 {
 	struct attest_refusal refusal;
-	struct tls *tls;
+	struct prover_tls *tls;
 
 	(void)state;
 	start(ECHOES);
@@ -172,7 +172,7 @@ static void another_key_is_no_broker(void **state)
 static void an_older_tls_is_not_spoken(void **state)
 {
 	struct attest_refusal refusal;
-	struct tls *tls;
+	struct prover_tls *tls;
 
 	(void)state;
 	start(SPEAKS_OLD);
@@ -183,7 +183,7 @@ static void an_older_tls_is_not_spoken(void **state)
 static void nobody_is_told_from_somebody(void **state)
 {
 	struct attest_refusal refusal;
-	struct tls *tls;
+	struct prover_tls *tls;
 
 	(void)state;
 	start(HANGS_UP);
@@ -194,29 +194,29 @@ static void nobody_is_told_from_somebody(void **state)
 
 static void an_end_that_was_not_said_is_no_end(void **state)
 {
-	CLEANUP(tls_free) struct tls *tls = NULL;
+	CLEANUP(prover_tls_free) struct prover_tls *tls = NULL;
 	struct attest_refusal refusal;
 	char byte;
 
 	(void)state;
 	start(BREAKS_OFF);
 	assert_int_equal(dial(&tls, &refusal), 0);
-	assert_int_equal(tls_read(tls, &byte, 1), 1);
-	assert_int_equal(tls_read(tls, &byte, 1), -EPIPE);
-	assert_int_equal(tls_write(tls, (struct bytes){ (const uint8_t *)"a", 1 }), -EPIPE);
+	assert_int_equal(prover_tls_read(tls, &byte, 1), 1);
+	assert_int_equal(prover_tls_read(tls, &byte, 1), -EPIPE);
+	assert_int_equal(prover_tls_write(tls, (struct bytes){ (const uint8_t *)"a", 1 }), -EPIPE);
 }
 
 static void an_end_that_was_said_is_one(void **state)
 {
-	CLEANUP(tls_free) struct tls *tls = NULL;
+	CLEANUP(prover_tls_free) struct prover_tls *tls = NULL;
 	struct attest_refusal refusal;
 	char byte;
 
 	(void)state;
 	start(SAYS_GOODBYE);
 	assert_int_equal(dial(&tls, &refusal), 0);
-	assert_int_equal(tls_read(tls, &byte, 1), 1);
-	assert_int_equal(tls_read(tls, &byte, 1), 0);
+	assert_int_equal(prover_tls_read(tls, &byte, 1), 1);
+	assert_int_equal(prover_tls_read(tls, &byte, 1), 0);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
