@@ -187,17 +187,24 @@ static int expect_text(const struct oci_json *up, const char *name, const char *
 	return 0;
 }
 
+static int get_string(const struct oci_json *at, struct bytes *ret, struct err *err)
+{
+	if (!at->value || !json_is_string(at->value))
+		return oci_json_fail(at, ERR_OTHER, -EINVAL, err, "is no string");
+	ret->at = (const uint8_t *)json_string_value(at->value);
+	ret->len = json_string_length(at->value);
+	return 0;
+}
+
 static int read_bytes(const struct oci_json *up, const char *name, size_t len, uint8_t *ret,
 		      struct err *err)
 {
 	struct oci_json at = oci_json_get(up, name);
 	struct bytes text;
-	int r;
+	int r = get_string(&at, &text, err);
 
-	if (!at.value || !json_is_string(at.value))
-		return oci_json_fail(&at, ERR_OTHER, -EINVAL, err, "is no string");
-	text.at = (const uint8_t *)json_string_value(at.value);
-	text.len = json_string_length(at.value);
+	if (r < 0)
+		return r;
 	r = attest_base64_fixed(text, true, len, ret);
 	if (r == -EINVAL)
 		return oci_json_fail(&at, ERR_OTHER, -EINVAL, err,
@@ -425,12 +432,10 @@ static int read_text(const struct oci_json *up, const char *name, bool is_encode
 {
 	struct oci_json at = oci_json_get(up, name);
 	struct bytes text;
-	int r;
+	int r = get_string(&at, &text, err);
 
-	if (!at.value || !json_is_string(at.value))
-		return oci_json_fail(&at, ERR_OTHER, -EINVAL, err, "is no string");
-	text.at = (const uint8_t *)json_string_value(at.value);
-	text.len = json_string_length(at.value);
+	if (r < 0)
+		return r;
 	r = is_encoded ? buf_add(ret, text.at, text.len) : attest_base64_read(text, true, ret);
 	if (r == -EINVAL)
 		return oci_json_fail(&at, ERR_OTHER, -EINVAL, err, "is no URL-safe base64");
