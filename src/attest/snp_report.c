@@ -75,14 +75,14 @@ static void read_identity(struct bytes text, struct attest_snp_report *ret)
 	ret->author_key_is_used = keys & 1;
 	ret->chip_key_is_masked = keys >> 1 & 1;
 	ret->signing_key = keys >> 2 & 7;
-	copy(text, 0x50, sizeof(ret->report_data), ret->report_data);
-	copy(text, 0x90, sizeof(ret->launch_digest), ret->launch_digest);
-	copy(text, 0xc0, sizeof(ret->host_data), ret->host_data);
+	copy(text, ATTEST_SNP_DATA_AT, sizeof(ret->report_data), ret->report_data);
+	copy(text, ATTEST_SNP_DIGEST_AT, sizeof(ret->launch_digest), ret->launch_digest);
+	copy(text, ATTEST_SNP_HOST_DATA_AT, sizeof(ret->host_data), ret->host_data);
 	copy(text, 0xe0, sizeof(ret->id_key_digest), ret->id_key_digest);
 	copy(text, 0x110, sizeof(ret->author_key_digest), ret->author_key_digest);
 	copy(text, 0x140, sizeof(ret->report_id), ret->report_id);
 	copy(text, 0x160, sizeof(ret->report_id_ma), ret->report_id_ma);
-	copy(text, 0x1a0, sizeof(ret->chip_id), ret->chip_id);
+	copy(text, ATTEST_SNP_CHIP_ID_AT, sizeof(ret->chip_id), ret->chip_id);
 }
 
 static void read_levels(struct bytes text, struct attest_snp_report *ret)

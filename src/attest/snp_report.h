@@ -27,6 +27,11 @@ enum {
 	ATTEST_SNP_CHIP_ID_SIZE = 64,
 	ATTEST_SNP_TCB_SIZE = 8,
 	ATTEST_SNP_SCALAR_SIZE = 48, /* of r and of s: P-384 */
+	/* where these lie in it, for who looks before it is vouched for, or makes one */
+	ATTEST_SNP_DATA_AT = 0x50,
+	ATTEST_SNP_DIGEST_AT = 0x90,
+	ATTEST_SNP_HOST_DATA_AT = 0xc0,
+	ATTEST_SNP_CHIP_ID_AT = 0x1a0,
 };
 
 #define ATTEST_SNP_VMPL_HOST UINT32_MAX /* the host asked */

@@ -16,9 +16,6 @@
 
 enum {
 	CODES_MAX = 16, /* of one line */
-	LAUNCH_AT = 0x90,
-	HOST_DATA_AT = 0xc0,
-	CHIP_AT = 0x1a0,
 	TIME_SIZE = 32,
 	NAME_SIZE = 32,
 };
@@ -133,9 +130,11 @@ int broker_audit_add(struct broker_audit *audit, const struct broker_decision *d
 			 when, "event", d->event, "resource", d->resource, "verdict", d->verdict,
 			 "peer", d->peer, "tee", d->tee, "text",
 			 d->refusal ? d->refusal->text : NULL, "codes", list_codes(d), "policy",
-			 hex_or_null(d->report, HOST_DATA_AT, ATTEST_SNP_HOST_DATA_SIZE), "launch",
-			 hex_or_null(d->report, LAUNCH_AT, ATTEST_SNP_DIGEST_SIZE), "chip",
-			 hex_or_null(d->report, CHIP_AT, ATTEST_SNP_CHIP_ID_SIZE));
+			 hex_or_null(d->report, ATTEST_SNP_HOST_DATA_AT, ATTEST_SNP_HOST_DATA_SIZE),
+			 "launch",
+			 hex_or_null(d->report, ATTEST_SNP_DIGEST_AT, ATTEST_SNP_DIGEST_SIZE),
+			 "chip",
+			 hex_or_null(d->report, ATTEST_SNP_CHIP_ID_AT, ATTEST_SNP_CHIP_ID_SIZE));
 	line = json ? json_dumps(json, JSON_COMPACT | JSON_SORT_KEYS | JSON_ENSURE_ASCII) : NULL;
 	json_decref(json);
 	if (!line || strlen(line) >= BROKER_AUDIT_LINE_MAX)

@@ -13,7 +13,7 @@
 #include "broker/rules.h"
 #include "sys/file.h"
 
-enum { FILE_MAX = 8 << 20, VERSION_MAX = 0xff, HOST_DATA_AT = 0xc0 };
+enum { FILE_MAX = 8 << 20, VERSION_MAX = 0xff };
 
 /* What the files are, each told by its content. */
 struct given {
@@ -181,12 +181,12 @@ static void print_given(const struct given *given)
 {
 	char hex[2 * ATTEST_SNP_DIGEST_SIZE + 1];
 
-	text_hex(given->report + 0x90, ATTEST_SNP_DIGEST_SIZE, hex);
+	text_hex(given->report + ATTEST_SNP_DIGEST_AT, ATTEST_SNP_DIGEST_SIZE, hex);
 	(void)printf("launch digest %s\n", hex);
-	text_hex(given->report + HOST_DATA_AT, ATTEST_SNP_HOST_DATA_SIZE, hex);
+	text_hex(given->report + ATTEST_SNP_HOST_DATA_AT, ATTEST_SNP_HOST_DATA_SIZE, hex);
 	(void)printf("policy        %s\n", hex);
-	if (given->has_policy &&
-	    memcmp(given->digest, given->report + HOST_DATA_AT, sizeof(given->digest)) != 0)
+	if (given->has_policy && memcmp(given->digest, given->report + ATTEST_SNP_HOST_DATA_AT,
+					sizeof(given->digest)) != 0)
 		(void)printf("the policy that was given is another one\n");
 }
 

@@ -23,8 +23,8 @@
 #include "attest/kbs.h"
 #include "base/text.h"
 #include "broker/broker.h"
+#include "broker/confine.h"
 #include "broker/protocol.h"
-#include "sys/confine.h"
 #include "sys/sock.h"
 
 enum {
@@ -526,9 +526,8 @@ int broker_front_serve(int take_listen_fd, int take_back_fd, const struct broker
 	r = confine_privileges();
 	if (r == 0)
 		r = confine_calls(CONFINE_CONNECT | CONFINE_FILES);
-	if (r < 0)
-		broker_say("confine the process that faces the network: %s", strerrordesc_np(-r));
-	r = loop(&front, err);
+	r = r < 0 ? err_num(err, r, "confine the process that faces the network")
+		  : loop(&front, err);
 	while (front.waiting) { /* the library must not be stopped with one suspended */
 		struct exchange *exchange = front.waiting;
 

@@ -19,8 +19,6 @@ enum {
 	LAUNCH_NEAR = 1,
 	POLICY_NEAR = 2,
 	ALL_NEAR = LAUNCH_NEAR | POLICY_NEAR,
-	LAUNCH_DIGEST_AT = 0x90, /* in a report */
-	HOST_DATA_AT = 0xc0,
 };
 
 void broker_rules_done(struct broker_rules *rules)
@@ -396,11 +394,11 @@ static unsigned nearness(const struct broker_rule *rule, const uint8_t *report)
 	unsigned near = 0;
 
 	for (size_t i = 0; i < expect->host_data_count; i++)
-		if (memcmp(expect->host_data[i], report + HOST_DATA_AT,
+		if (memcmp(expect->host_data[i], report + ATTEST_SNP_HOST_DATA_AT,
 			   ATTEST_SNP_HOST_DATA_SIZE) == 0)
 			near |= POLICY_NEAR;
 	for (size_t i = 0; i < expect->launch_digests.count; i++)
-		if (memcmp(expect->launch_digests.at[i], report + LAUNCH_DIGEST_AT,
+		if (memcmp(expect->launch_digests.at[i], report + ATTEST_SNP_DIGEST_AT,
 			   ATTEST_SNP_DIGEST_SIZE) == 0)
 			near |= LAUNCH_NEAR;
 	return near;

@@ -25,9 +25,9 @@
 #include "base/text.h"
 #include "broker/back.h"
 #include "broker/broker.h"
+#include "broker/confine.h"
 #include "broker/front.h"
 #include "broker/tls.h"
-#include "sys/confine.h"
 #include "sys/file.h"
 #include "sys/sock.h"
 
@@ -167,8 +167,8 @@ static void lock_memory(void)
 	(void)mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT);
 }
 
-/* What is not to be had here is said: a container often allows no namespaces. */
-static void confine_back(void)
+/* That there are no namespaces is only said: a container often allows none. */
+static int confine_back(struct err *err)
 {
 	int r;
 
@@ -179,8 +179,7 @@ static void confine_back(void)
 	r = confine_privileges();
 	if (r == 0)
 		r = confine_calls(CONFINE_SOCKETS);
-	if (r < 0)
-		broker_say("confine the process that has the secrets: %s", strerrordesc_np(-r));
+	return r < 0 ? err_num(err, r, "confine the process that has the secrets") : 0;
 }
 
 static int read_rules(const char *path, struct broker_rules *ret, struct err *err)
@@ -200,9 +199,10 @@ static int be_back(struct serve *serve, unsigned port, struct err *err)
 	int r;
 
 	broker_tls_done(&serve->tls);
-	confine_back();
 	back->random = fill_random;
-	r = broker_store_open(folder, false, &back->store, err);
+	r = confine_back(err);
+	if (r == 0)
+		r = broker_store_open(folder, false, &back->store, err);
 	if (r == 0)
 		r = broker_audit_open(folder, BROKER_AUDIT_MAX, &back->audit, err);
 	if (r == 0 && (broker_sessions_new(&back->sessions) < 0 ||

@@ -126,8 +126,8 @@ static json_t *make_claims(enum attest_kbs_tee tee, const struct attest_kbs_requ
 	char host_data[2 * ATTEST_SNP_HOST_DATA_SIZE + 1];
 	char report_data[2 * ATTEST_SNP_DATA_SIZE + 1];
 
-	text_hex(request->report + 0xc0, ATTEST_SNP_HOST_DATA_SIZE, host_data);
-	text_hex(request->report + 0x50, ATTEST_SNP_DATA_SIZE, report_data);
+	text_hex(request->report + ATTEST_SNP_HOST_DATA_AT, ATTEST_SNP_HOST_DATA_SIZE, host_data);
+	text_hex(request->report + ATTEST_SNP_DATA_AT, ATTEST_SNP_DATA_SIZE, report_data);
 	return json_pack("{s:s, s:s, s:I, s:I, s:{s:s, s:s},"
 			 " s:{s:{s:s, s:{s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i}, s:s,"
 			 " s:{s:s, s:s, s:{s:o}, s:o}}}}",

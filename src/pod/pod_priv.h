@@ -32,6 +32,7 @@ enum {
 	POD_STREAMS = 2,
 	POD_MAX_SECRETS = 64,	    /* of one container, as a policy has them */
 	POD_RELAY_LINKS = 8,	    /* to the broker, at once; as many as an agent has */
+	POD_RELAY_TURN_MS = 1000,   /* no more than so many are begun in it */
 	POD_RELAY_PIECE = 32 << 10, /* bytes of one read or write of it */
 	POD_RELAY_DIAL_MS = 4000,   /* for each of its addresses */
 	POD_REFUSALS_TIMEOUT_MS = 2000,
@@ -135,8 +136,10 @@ struct pod {
 	struct loop_source *deadline;
 	struct pod_link *links; /* relay.c's */
 	unsigned int link_count;
-	bool is_accepting;	    /* an AcceptRelay is under way */
-	struct loop_source *losing; /* the port has closed: why is still to be seen */
+	unsigned int links_begun;      /* since link_turn was set */
+	struct loop_source *link_turn; /* ends the turn */
+	bool is_accepting;	       /* an AcceptRelay is under way */
+	struct loop_source *losing;    /* the port has closed: why is still to be seen */
 	struct loop_source *ending;
 	bool qemu_gone;
 	struct pod_boot_calls boot; /* of the one create that boots; empty once it is over */

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * How this works: a guest with a TEE has no network, and its agent wants the policy's broker. One
- * call of AcceptRelay is under way as long as fewer than POD_RELAY_LINKS links are open; its answer
- * is a link's number. Then the addresses that the policy's broker has are tried, one after the
+ * call of AcceptRelay is under way as long as fewer than POD_RELAY_LINKS links are open, and fewer
+ * than that were begun within a second; its answer is a link's number. Then the addresses that the policy's broker has are tried, one after the
  * other, for POD_RELAY_DIAL_MS each: they are the plan's, and nothing that the guest says can
  * change them. What it sends is pulled, what comes for it is pushed, each direction one piece of
  * POD_RELAY_PIECE bytes at a time, so that is all a link can make us hold.
@@ -298,6 +298,23 @@ static void dial_next(struct pod_link *link)
 		link_close(link);
 }
 
+static void turn_over(void *data)
+{
+	struct pod *pod = data;
+
+	pod->link_turn = loop_source_free(pod->link_turn);
+	pod->links_begun = 0;
+	accept_next(pod);
+}
+
+/* Whatever a guest does, the broker is not knocked at all the time. */
+static void count_link(struct pod *pod)
+{
+	if (pod->link_turn ||
+	    loop_timer(pod->opts.loop, POD_RELAY_TURN_MS, turn_over, pod, &pod->link_turn) == 0)
+		pod->links_begun++;
+}
+
 static void accepted(void *data, const struct rpc_reply *reply)
 {
 	struct pod *pod = data;
@@ -314,6 +331,7 @@ static void accepted(void *data, const struct rpc_reply *reply)
 		};
 		pod->links = link;
 		pod->link_count++;
+		count_link(pod);
 		dial_next(link);
 		accept_next(pod);
 	}
@@ -323,7 +341,8 @@ static void accepted(void *data, const struct rpc_reply *reply)
 
 static void accept_next(struct pod *pod)
 {
-	if (!pod->agent || pod->is_accepting || pod->link_count >= POD_RELAY_LINKS)
+	if (!pod->agent || pod->is_accepting || pod->link_count >= POD_RELAY_LINKS ||
+	    pod->links_begun >= POD_RELAY_LINKS)
 		return;
 	pod->is_accepting =
 		rpc_conn_call(pod->agent, POD_AGENT, "AcceptRelay", 0, NULL, accepted, pod) == 0;
@@ -337,6 +356,7 @@ void pod_relay_start(struct pod *pod)
 
 void pod_relay_end(struct pod *pod)
 {
+	pod->link_turn = loop_source_free(pod->link_turn);
 	while (pod->links)
 		link_free(pod->links);
 }

@@ -10,11 +10,12 @@ import socket
 import stat
 import struct
 import sys
+import time
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 import images
-from agent_client import Client, Status, create, field, parse, process, ref, spec, text
+from agent_client import SERVICE, Client, Status, create, field, parse, process, ref, spec, text
 from harness import NOBODY, Bench, contains, equal
 from images import Oci
 from trust import Between, Broker, Journey, Launch, Processor, receive
@@ -22,6 +23,7 @@ from trust_kbs import Guest, Policy, document
 
 NAMES = ("a measured guest's answers to a host that lies",)
 PRECONDITION, DENIED = 9, 7
+YEAR_2100 = 4102444800
 bench = Bench()
 if not bench.needs_root(*NAMES):
     bench.end()
@@ -129,6 +131,28 @@ with bench.check("what the policy's types have no name for is refused as such, a
 with bench.check("the launcher is told when the guest has ended"):
     lying.client.call("Shutdown")
     equal(parse(receive(lying.launcher)[0]).get(1, [0]), [0], "QEMU's status")
+
+HELLO = field(1, SERVICE) + field(2, "Hello")
+
+
+def in_another_year(data):
+    """A Hello that says what one without a TEE says, and is wrong."""
+    if HELLO not in data:
+        return data
+    size, stream, kind, flags = struct.unpack(">IIBB", data[:10])
+    equal(len(data), 10 + size, "a Hello's size")
+    told.append(data)
+    body = HELLO + field(3, field(1, 1) + field(2, YEAR_2100 * 10**9) + field(3, b"x" * 64))
+    return struct.pack(">IIBB", len(body), stream, kind, flags) + body
+
+
+with bench.check("what a host says of the time is not taken over"):
+    told = []
+    now, _ = host.generate("now", image, "--", "date", "+%s")
+    with between.lying(in_another_year):
+        result = host.run(now, image, "--", "date", "+%s").ok()
+    equal(len(told), 1, "times that it was told")
+    assert abs(int(result.out) - time.time()) < 3600, result.out
 
 with bench.check("an ordinary user launches as himself, and as nobody else"):
     policy = Policy(broker, "default/model/key")

@@ -321,6 +321,37 @@ with bench.check("a byte of a layer elsewhere: to read it is an error, and no al
     me("delete", "--force", "flip").ok()
     broker.set_rules(rule_of(reference))
 
+with open(MANIFEST, encoding="utf-8") as file:
+    BLOCKS = json.load(file)["base"]["data_blocks"]
+choice = random.Random(int(os.environ.get("SEED", "1")))
+
+with bench.check("a byte of any block of the base image: the container never starts, or is what it "
+                 "should be", me):
+    for block in choice.sample(range(BLOCKS), 80 if SOAK else 4):
+        with changed_guest():
+            flip(BASE, block * BLOCK + choice.randrange(BLOCK))
+            result = own.run(policy, *own_guest, *MAIN)
+        if result.status == 0:
+            equal((result.out, result.err), (b"begun\n" + CANARY, b""), f"block {block}: {result}")
+        else:
+            never_up(result)
+
+with bench.check("a byte of each of its blocks, once a container runs: what is read anew is an error, "
+                 "and the pod goes on", me):
+    first = (ref, "--", "sleep", "1000")
+    both, _ = own.generate("both", "--exec", json.dumps(READ), *first)
+    both, values = own.generate("both", *MAIN, add=both)
+    broker.set_rules(rule_of(values))
+    with changed_guest():
+        own.run(both, "-d", "--name", "base", *own_guest, *first).ok()
+        for block in range(BLOCKS):
+            flip(BASE, block * BLOCK + choice.randrange(BLOCK))
+        with broker.releases_nothing():
+            never(own.add("base", *MAIN), "report-unavailable")
+        equal(me("exec", "base", *READ).ok().out, NOISE, "what the first reads")
+        me("delete", "--force", "base").ok()
+    broker.set_rules(rule_of(reference))
+
 # -- asked for: what the policy does not list
 
 SWAPPED = Oci().add(LAYERS[::-1]).write(os.path.join(bench.work, "swapped"))

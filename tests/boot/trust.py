@@ -261,6 +261,7 @@ class Between:
         self.processor = processor
         self.change = None
         self.seen = bytearray()
+        self.lie = None
         self.launches = 0
         self.failure = None
         self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -282,6 +283,15 @@ class Between:
             self.change = None
         assert self.failure is None, f"the change failed: {self.failure!r}"
         assert self.launches > before, "no launch came by"
+
+    @contextlib.contextmanager
+    def lying(self, lie):
+        """lie: what is sent over QEMU's sockets -> what goes on in its place."""
+        self.lie = lie
+        try:
+            yield
+        finally:
+            self.lie = None
 
     def accept(self):
         while True:
@@ -320,8 +330,12 @@ class Between:
             theirs.setblocking(True)
             launch.swap(index, os.dup(qemus.fileno()))
             qemus.close()
-            self.start(pump, mine, theirs, self.seen)
-            self.start(pump, theirs, mine, self.seen)
+            self.start(pump, mine, theirs, self.hear)
+            self.start(pump, theirs, mine, self.hear)
+
+    def hear(self, data):
+        self.seen += data
+        return self.lie(data) if self.lie else data
 
     def stop(self):
         self.listener.close()
@@ -337,15 +351,15 @@ def receive(sock):
     return data[4:], fds
 
 
-def pump(source, target, seen=None):
-    """Bytes and descriptors, to the end of either."""
+def pump(source, target, hear=None):
+    """Bytes and descriptors, to the end of either; hear gives what goes on."""
     try:
         while True:
             data, fds, _, _ = socket.recv_fds(source, 1 << 20, 8)
             if not data:
                 break
-            if seen is not None:
-                seen += data
+            if hear:
+                data = hear(data)
             sent = socket.send_fds(target, [data], fds) if fds else 0
             target.sendall(data[sent:])
             for fd in fds:

@@ -343,6 +343,13 @@ static void a_guest_that_is_gone_ends_the_link(void **state)
 	assert_int_equal(f.pod.link_count, 0);
 }
 
+static void wait_for_accept(void)
+{
+	for (int i = 0; i < 100 && !f.accept; i++)
+		(void)loop_step(f.loop, 50);
+	assert_non_null(f.accept);
+}
+
 static void there_are_no_more_links_than_the_limit(void **state)
 {
 	(void)state;
@@ -352,10 +359,24 @@ static void there_are_no_more_links_than_the_limit(void **state)
 		want(i + 1);
 	assert_int_equal(f.pod.link_count, POD_RELAY_LINKS);
 	assert_null(f.accept);
-	/* one ends, and there is room */
+	/* one ends, and there is room, in the next turn */
 	drop(f.reads[--f.read_count]);
-	turn();
+	wait_for_accept();
 	assert_int_equal(f.pod.link_count, POD_RELAY_LINKS - 1);
+}
+
+static void no_more_links_than_that_are_begun_in_a_turn(void **state)
+{
+	(void)state;
+	f.tee.n_broker = 1; /* nobody is there: each ends at once */
+	pod_relay_start(&f.pod);
+	turn();
+	for (uint32_t i = 0; i < POD_RELAY_LINKS; i++)
+		want(i + 1);
+	assert_int_equal(f.pod.link_count, 0);
+	assert_null(f.accept);
+	wait_for_accept();
+	want(POD_RELAY_LINKS + 1);
 	assert_non_null(f.accept);
 }
 
@@ -411,6 +432,7 @@ int main(void)
 		TEST(more_than_was_asked_for_ends_the_link),
 		TEST(a_guest_that_is_gone_ends_the_link),
 		TEST(there_are_no_more_links_than_the_limit),
+		TEST(no_more_links_than_that_are_begun_in_a_turn),
 		TEST(a_pod_that_ends_takes_its_links_along),
 		TEST(a_link_that_is_still_being_connected_goes_with_the_pod),
 	};

@@ -3,10 +3,10 @@
  * confine - a process gives up, for good, what it has no use for any more.
  *
  * What a kernel or a container does not allow to give up is told by a negative errno, and whoever
- * calls decides whether that matters: -ENOSYS, -EPERM, -EINVAL; -ENOTSUP: not on this processor.
+ * calls decides whether that matters: -ENOSYS, -EPERM, -EINVAL, -ECANCELED.
  */
-#ifndef SYS_CONFINE_H
-#define SYS_CONFINE_H
+#ifndef BROKER_CONFINE_H
+#define BROKER_CONFINE_H
 
 #include <sys/types.h>
 

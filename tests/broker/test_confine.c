@@ -15,7 +15,7 @@
 #include <cmocka.h>
 
 #include "base/macro.h"
-#include "sys/confine.h"
+#include "broker/confine.h"
 
 /* In a process of its own: what it gives up is gone. Each gives 0 or the line that is wrong. */
 typedef int inside_fn(void);
