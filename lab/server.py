@@ -199,9 +199,10 @@ def arguments(image, payload, initrd, extra=()):
     for node in (0, 1):
         args += ["-object", f"memory-backend-ram,id=node{node},size={half}M",
                  "-numa", f"node,nodeid={node},cpus={node},memdev=node{node}"]
+    # a tick comes again and again: a timer set once, whose interrupt the emulation loses, does not
     args += ["-kernel", f"{image}/vmlinux", "-initrd", initrd, "-append",
              "console=ttyS0 quiet loglevel=5 panic=-1 intel_iommu=on random.trust_cpu=on "
-             "drm_kms_helper.fbdev_emulation=0 "
+             "drm_kms_helper.fbdev_emulation=0 nohz=off highres=off "
              f"rcupdate.rcu_cpu_stall_timeout={STALL_S} sysctl.kernel.panic_on_rcu_stall=1",
              "-chardev", "file,id=console,path=console.log", "-serial", "chardev:console",
              "-qmp", "unix:qmp,server=on,wait=off"]

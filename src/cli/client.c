@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lease/lease.h"
 #include "lease/rundir.h"
 #include "rpc/status.h"
 #include "sys/file.h"
@@ -205,7 +206,14 @@ int client_shutdown(struct client *client, struct err *err)
 	while (!client->closed && host_boottime_us() < until_us)
 		if (loop_step(client->loop, 1000) < 0)
 			break;
-	return client->closed ? 0
-			      : err_set(err, -ETIMEDOUT, "end pod '%s': its shim has not ended",
-					client->pod);
+	if (!client->closed)
+		return err_set(err, -ETIMEDOUT, "end pod '%s': its shim has not ended",
+			       client->pod);
+	/* the shim has undone what it could before it hung up */
+	if (r == 0 && lease_is_held(client->run_fd, client->pod))
+		return err_coded(err, ERR_HOST, -EIO,
+				 "end pod '%s': it has ended, but not all that it held could be "
+				 "given back: `casemate recover` says what, and tries again",
+				 client->pod);
+	return 0;
 }

@@ -46,7 +46,10 @@ int client_call(struct client *client, const char *method, const ProtobufCMessag
 /* Free with casemate__describe_response__free_unpacked(). */
 int client_describe(struct client *client, Casemate__DescribeResponse **ret, struct err *err);
 
-/* Tells the shim to end its pod, and waits until it has: nothing is left then. */
+/*
+ * Tells the shim to end its pod, and waits until it has: nothing is left then. -EIO (ERR_HOST) if
+ * something is; -ETIMEDOUT.
+ */
 int client_shutdown(struct client *client, struct err *err);
 
 #endif

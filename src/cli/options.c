@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "attest/launch.h"
 #include "base/text.h"
 #include "cli/options_priv.h"
 #include "pci/address.h"
@@ -18,7 +19,6 @@ enum {
 	DEVICES_MAX = 4096,
 	SECRETS_MAX = 64, /* of one container: a policy has no more */
 	EXECS_MAX = 256,
-	VCPUS_MAX = 4096,
 };
 
 static int unsupported(const char *what, struct err *err)
@@ -215,9 +215,9 @@ static int set_vcpus(struct options *options, const char *value, struct err *err
 {
 	uint64_t count;
 
-	if (text_parse_uint(value, VCPUS_MAX, &count) < 0 || count == 0)
+	if (text_parse_uint(value, ATTEST_VCPUS_MAX, &count) < 0 || count == 0)
 		return err_coded(err, ERR_USAGE, -EINVAL, "--vcpus '%s': not a number from 1 to %d",
-				 value, VCPUS_MAX);
+				 value, ATTEST_VCPUS_MAX);
 	options->vcpus = (uint32_t)count;
 	return 0;
 }

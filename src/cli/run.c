@@ -108,9 +108,11 @@ static int create(struct run *run, struct err *err)
 static void remove_container(struct run *run)
 {
 	Task__DeleteRequest request = TASK__DELETE_REQUEST__INIT;
+	struct err err = { 0 };
 
 	if (!run->options.pod) {
-		(void)client_shutdown(&run->client, NULL);
+		if (client_shutdown(&run->client, &err) < 0)
+			cli_note("run: %s", err.msg);
 		return;
 	}
 	if (!run->client.conn)

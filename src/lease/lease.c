@@ -96,6 +96,14 @@ static int open_leases(const struct lease_opts *opts, int *ret, struct err *err)
 	return file_open_beneath(opts->run_fd, "leases", O_RDONLY | O_DIRECTORY, ret, err);
 }
 
+bool lease_is_held(int run_fd, const char *name)
+{
+	char path[sizeof("leases/") + TEXT_NAME_MAX + sizeof(journal_suffix)];
+
+	(void)snprintf(path, sizeof(path), "leases/%s%s", name, journal_suffix);
+	return faccessat(run_fd, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
 static int read_boot(const struct lease_opts *opts, char ret[static LEASE_BOOT_MAX + 1],
 		     struct err *err)
 {

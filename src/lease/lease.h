@@ -46,6 +46,7 @@
 #ifndef LEASE_LEASE_H
 #define LEASE_LEASE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -188,6 +189,9 @@ int lease_undo(struct lease *lease, struct err *err);
  */
 struct lease *lease_free(struct lease *lease);
 CLEANUP_PTR(struct lease, lease_free)
+
+/* Whether a pod of that name holds something: a live one, or a dead one that left it. */
+bool lease_is_held(int run_fd, const char *name);
 
 /* One step of a dead pod. */
 struct lease_report {

@@ -193,6 +193,20 @@ def driver_refuses(bench):
     pods.nothing_left(bench, before)
 
 
+def driver_refuses_at_the_end(bench):
+    """The same at a pod's own end: who ended it is told, by run and by delete."""
+    before = pods.drivers(bench)
+    flags = pods.request(0, 0, ("igb",))
+    with pods.running(bench, "card", flags):
+        bench.run("rmmod", "igb").ok()
+        found = pods.end(bench, "card")
+        assert found.status == 3 and "casemate recover" in found.err.decode(), str(found)
+        assert AT["igb"] in bench.run("casemate", "recover").err.decode()
+        bench.run("modprobe", "igb").ok()
+        bench.run("casemate", "recover").ok()
+    pods.nothing_left(bench, before)
+
+
 # a NIC and a disk that are functions of one device
 DISK = tempfile.NamedTemporaryFile()
 DISK.truncate(64 << 20)
@@ -221,4 +235,5 @@ bench.test("a device that has vanished when it is to go back is named, and the r
            vanished)
 bench.test("a device whose driver is not there any more stays, is named, and goes back later",
            driver_refuses)
+bench.test("the same at a pod's own end is told to who ends it", driver_refuses_at_the_end)
 bench.end()
