@@ -111,7 +111,8 @@ static void remove_container(struct run *run)
 	struct err err = { 0 };
 
 	if (!run->options.pod) {
-		if (client_shutdown(&run->client, &err) < 0)
+		/* of a shim that is gone something else has been said */
+		if (client_shutdown(&run->client, &err) < 0 && err.num != -EPIPE)
 			cli_note("run: %s", err.msg);
 		return;
 	}
