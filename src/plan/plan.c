@@ -112,8 +112,9 @@ static int plan_memory(const struct plan_request *request, struct layout *layout
 }
 
 /*
- * The guest's alone: nothing of the pod, the host or the accelerator is in it, since it is part of
- * what a TEE measures; plan/space.h adds one parameter where there are large BARs. The kernel opens the base image itself, by dm-verity, before any program.
+ * The guest's alone: nothing of the pod or the host is in it, since it is part of what a TEE
+ * measures; plan/space.h adds one parameter where there are large BARs. The kernel opens the base
+ * image itself, by dm-verity, before any program.
  *
  * reboot=t, panic=-1: what can't go on ends at once, by a triple fault, which QEMU (with
  * -no-reboot) takes as its own end. no_timer_check: the check takes 100 ms or fails under load.
@@ -122,10 +123,14 @@ static int plan_memory(const struct plan_request *request, struct layout *layout
  * under TCG; the agent looks for a layer's LUN when it is told of it.
  *
  * With a TEE the guest is told so here, where it is measured, and bounces all that devices touch.
+ *
+ * nohz=off highres=off: TCG with more than one processor loses a timer's interrupt now and then (about
+ * one boot in 200), and a timer that was set once never comes again; a tick does.
  */
 static int plan_cmdline(const struct manifest *guest, struct layout *layout, struct err *err)
 {
 	const unsigned long long blocks = guest->base_data_blocks;
+	const bool needs_tick = layout->accel == LAYOUT_TCG && layout->vcpus > 1;
 	char tee[64] = "";
 	int len;
 
@@ -138,10 +143,11 @@ static int plan_cmdline(const struct manifest *guest, struct layout *layout, str
 		       "dm-mod.waitfor=/dev/vda dm-mod.create=\"base,,,ro,0 %llu verity 1 /dev/vda "
 		       "/dev/vda 4096 4096 %llu %llu sha256 %s %s\" "
 		       "console=ttyS0 quiet panic=-1 reboot=t no_timer_check noreplace-smp "
-		       "random.trust_cpu=on scsi_mod.scan=manual%s",
+		       "random.trust_cpu=on scsi_mod.scan=manual%s%s",
 		       blocks * PLAN_BLOCK_SECTORS, blocks,
 		       (unsigned long long)guest->base_hash_start, guest->base_root,
-		       guest->base_salt[0] ? guest->base_salt : "-", tee);
+		       guest->base_salt[0] ? guest->base_salt : "-",
+		       needs_tick ? " nohz=off highres=off" : "", tee);
 	if (len < 0 || (size_t)len >= sizeof(layout->cmdline))
 		return err_set(err, -E2BIG, "plan the VM: a kernel command line of %d bytes", len);
 	return 0;

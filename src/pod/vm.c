@@ -143,6 +143,15 @@ static void vm_ready(struct pod *pod)
 		pod->boot.ready(pod->boot.data);
 }
 
+/* A reset is how a guest of ours ends, too: only before its agent is there does that say something. */
+static void vm_shut_down(struct pod *pod, const char *reason)
+{
+	if (strcmp(reason, "guest-shutdown") == 0)
+		set_why(pod, "the guest shut down");
+	else if (strcmp(reason, "guest-reset") == 0 && pod->state == POD_BOOTING)
+		set_why(pod, "the guest reset itself while it started");
+}
+
 static void vm_event(void *data, const struct vmm_event *event)
 {
 	struct pod *pod = data;
@@ -154,8 +163,8 @@ static void vm_event(void *data, const struct vmm_event *event)
 		pod_phase(pod, "kernel");
 	else if (event->kind == VMM_PANICKED)
 		pod_vm_lost(pod, "the guest's kernel panicked");
-	else if (event->kind == VMM_SHUTDOWN && strcmp(event->detail, "guest-shutdown") == 0)
-		set_why(pod, "the guest shut down");
+	else if (event->kind == VMM_SHUTDOWN)
+		vm_shut_down(pod, event->detail);
 	else if (event->kind == VMM_BROKEN)
 		set_why(pod, "QEMU's monitor broke off");
 }

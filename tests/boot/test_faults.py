@@ -65,10 +65,12 @@ def console_quoted(result, *phases):
     assert any(phase in result.errors.splitlines()[0] for phase in phases), str(result)
 
 
-def halting_kernel():
-    """What QEMU takes for a kernel and enters (the PVH note says where): cli, hlt, for ever."""
+HALTS, FAULTS = b"\xfa\xf4\xeb\xfd", b"\x0f\x0b"  # cli and hlt, for ever; ud2, and nobody handles it
+
+
+def kernel_of(code):
+    """What QEMU takes for a kernel and enters: the PVH note says where."""
     entry, align = 1 << 20, 4
-    code = b"\xfa\xf4\xeb\xfd"
     note = struct.pack("<III4sQ", 4, 8, 18, b"Xen", entry)	# XEN_ELFNOTE_PHYS32_ENTRY
     data_at = 64 + 2 * 56
     header = struct.pack("<16sHHIQQQIHHHHHH", b"\x7fELF\2\1\1", 2, 62, 1, entry, 64, 0, 0, 64, 56, 2,
@@ -150,7 +152,7 @@ with bench.check("a kernel that is none, and a guest without its files: refused"
 
 with bench.check("a guest that takes longer than its deadline is ended, with the phase", me):
     os.rename(kernel, kernel + ".good")
-    bench.file("own-programs/guest/vmlinux", halting_kernel())
+    bench.file("own-programs/guest/vmlinux", kernel_of(HALTS))
     started = time.monotonic()
     result = me("run", *own_guest, "--config", "start_timeout_tcg=3s", ref, *SLEEP)
     os.rename(kernel + ".good", kernel)
@@ -158,6 +160,14 @@ with bench.check("a guest that takes longer than its deadline is ended, with the
     equal(result.errors.splitlines()[0],
           "casemate: run: the guest did not come up in 3 s (phase: kernel) (guest-boot)")
     assert 3 <= time.monotonic() - started < 15, "it took much longer, or less"
+
+with bench.check("a guest that resets itself before its agent is there: that is what is said", me):
+    os.rename(kernel, kernel + ".good")
+    bench.file("own-programs/guest/vmlinux", kernel_of(FAULTS))
+    result = me("run", *own_guest, ref, *SLEEP)
+    os.rename(kernel + ".good", kernel)
+    equal((result.status, result.out), (125, b""), str(result))
+    contains(result.errors, "the guest reset itself while it started")
 
 with bench.check("a full disk is an error before anything starts", bench.root or None):
     if bench.root:

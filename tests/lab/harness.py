@@ -107,32 +107,34 @@ class Bench:
                 raise Infrastructure("a guest ended before its kernel's first word") from None
             raise
 
-    def test(self, name, function):
+    def steadily(self, function):
+        """Once; again, in a server that is booted anew, if it was QEMU that failed."""
         while True:
-            started = time.monotonic()
             try:
-                self.once(function)
+                return self.once(function)
             except Infrastructure as error:
                 self.again += 1
                 print(f"# infrastructure: {self.again} of at most {AGAIN_MAX}: {error}", flush=True)
                 self.emulator.kill()
                 if self.again > AGAIN_MAX:
-                    print(f"not ok - {name}\n# the emulator fails too often")
-                    sys.exit(1)
+                    sys.exit("the emulator fails too often")
                 self.boot()
-                continue
-            except Exception as error:  # every failure of a test is its own line
-                self.failed += 1
-                frames = [frame.lineno for frame in traceback.extract_tb(error.__traceback__)
-                          if os.path.basename(frame.filename).startswith("test_")]
-                kind = "" if isinstance(error, AssertionError) else type(error).__name__ + ": "
-                print(f"not ok - {name}")
-                print("".join(f"#   {line}\n" for line in
-                              f"line {frames[-1:]}: {kind}{error}".splitlines()), end="")
-            else:
-                print(f"ok - {name}")
-            print(f"# {time.monotonic() - started:.1f} s", flush=True)
-            return
+
+    def test(self, name, function):
+        started = time.monotonic()
+        try:
+            self.steadily(function)
+        except Exception as error:  # every failure of a test is its own line
+            self.failed += 1
+            frames = [frame.lineno for frame in traceback.extract_tb(error.__traceback__)
+                      if os.path.basename(frame.filename).startswith("test_")]
+            kind = "" if isinstance(error, AssertionError) else type(error).__name__ + ": "
+            print(f"not ok - {name}")
+            print("".join(f"#   {line}\n" for line in
+                          f"line {frames[-1:]}: {kind}{error}".splitlines()), end="")
+        else:
+            print(f"ok - {name}")
+        print(f"# {time.monotonic() - started:.1f} s", flush=True)
 
     def end(self):
         self.emulator.kill()

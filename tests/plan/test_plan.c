@@ -123,6 +123,18 @@ static void command_line_is_the_guests_alone(void **state)
 		       "1000 1001 sha256 00ff -\" "));
 }
 
+static void several_processors_without_kvm_have_a_tick(void **state)
+{
+	const struct layout one = made((struct plan_request){ .accel = LAYOUT_TCG });
+	const struct layout two =
+		made((struct plan_request){ .accel = LAYOUT_TCG, .cpu_milli = 1001 });
+	const size_t len = strlen(one.cmdline);
+
+	(void)state;
+	assert_memory_equal(two.cmdline, one.cmdline, len);
+	assert_string_equal(two.cmdline + len, " nohz=off highres=off");
+}
+
 static void command_line_has_the_salt(void **state)
 {
 	struct manifest salted = guest;
@@ -144,10 +156,11 @@ static void longest_command_line_fits(void **state)
 	memset(longest.base_root, 'f', sizeof(longest.base_root) - 1);
 	memset(longest.base_salt, 'f', sizeof(longest.base_salt) - 1);
 	longest.base_data_blocks = longest.base_hash_start = MANIFEST_BLOCKS_MAX;
-	assert_int_equal(
-		plan_make(&(struct plan_request){ .guest = &longest, .tee = LAYOUT_TEE_SIM },
-			  &layout, NULL),
-		0);
+	assert_int_equal(plan_make(&(struct plan_request){ .guest = &longest,
+							   .tee = LAYOUT_TEE_SIM,
+							   .cpu_milli = 2000 },
+				   &layout, NULL),
+			 0);
 }
 
 static void same_request_gives_the_same_bytes(void **state)
@@ -279,6 +292,7 @@ int main(void)
 		cmocka_unit_test(adds_what_the_guest_needs_itself),
 		cmocka_unit_test(refuses_memory_that_is_too_little_or_not_there),
 		cmocka_unit_test(command_line_is_the_guests_alone),
+		cmocka_unit_test(several_processors_without_kvm_have_a_tick),
 		cmocka_unit_test(command_line_has_the_salt),
 		cmocka_unit_test(longest_command_line_fits),
 		cmocka_unit_test(same_request_gives_the_same_bytes),
