@@ -6,7 +6,7 @@ child of the program and ends with it. A QEMU that aborts, or is silent for a mi
 has had its first line, has not tested anything: the server is booted anew and the test run again,
 twice at most in a program, counted and printed. The same goes for a server that answers nobody
 any more when a command was not done in time, and for a guest in it that ends before its kernel's
-first word: about one of 150 does, under an emulated KVM. What fails after that has failed.
+first word: about one of 100 does, under an emulated KVM. What fails after that has failed.
 """
 import os
 import re
@@ -23,7 +23,7 @@ from emulator import Emulator, Infrastructure  # noqa: E402
 
 AGAIN_MAX = 2
 PATIENCE_S = 120
-NO_WORD = re.compile(r"console said last:\s+SeaBIOS .*\s+Booting from ROM\.\.\s+casemate: .*"
+NO_WORD = re.compile(r"console said last:\s+SeaBIOS .*\s+Booting from ROM\.+\s+casemate: .*"
                      r"\(guest-boot\)")
 
 
