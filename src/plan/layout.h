@@ -121,7 +121,7 @@ struct layout {
 	uint32_t low_mib;    /* of it below 4 GiB at most; 0: as the machine has it */
 	enum layout_accel accel;
 	enum layout_tee tee; /* with one, devices reach what the guest bounces for them, no more */
-	char cmdline[LAYOUT_CMDLINE_MAX + 1]; /* a function of guest image, large BARs and settings */
+	char cmdline[LAYOUT_CMDLINE_MAX + 1]; /* of guest image, large BARs, settings; TCG's vCPUs */
 	struct layout_device devices[LAYOUT_DEVICES_MAX];
 	size_t device_count;
 	struct layout_port ports[LAYOUT_PORTS_MAX];
