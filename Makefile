@@ -6,7 +6,7 @@
 #	make lab	a shell in the emulated GPU server
 #	make lab-run	CMD='...': one command in it
 #	make check	all tests of a sitting; ends with one line of totals
-#	make check-lab	those in the emulated server; make check LAB=1 has two programs of them, by chance
+#	make check-lab	all of those in the emulated server; make check has two programs of them, by chance
 #	make soak	the full counts: hours; goes on where it was stopped
 #	make fuzz	every fuzz target for FUZZ_SECONDS (60)
 #	make lint	layout, clang-tidy, shellcheck
@@ -63,7 +63,7 @@ lab: guest image lab-image
 lab-run: guest image lab-image
 	@lab/lab start -w $$$$ $(BUILD) && lab/lab run $(BUILD) -- sh -c '$(subst ','\'',$(CMD))'
 
-check: guest image $(if $(filter 1,$(LAB)),$(LAB_IMAGE))
+check: guest image $(if $(filter 0,$(LAB)),,$(LAB_IMAGE))
 	@LAB=$(LAB) tools/check $(BUILD)
 
 check-lab: guest image lab-image

@@ -165,13 +165,21 @@ class Emulator:
         self.qemu.kill()
         self.qemu.wait()
 
-    def said(self, pattern):
-        """The first line of the server's kernel that has it, or an empty one."""
+    def said(self, pattern, since=0):
+        """The first line of the server's kernel that has it, from that byte on; or an empty one."""
         try:
             with open(self.path("console.log"), encoding="utf-8", errors="replace") as file:
+                file.seek(since)
                 return next((line.strip() for line in file if re.search(pattern, line)), "")
         except FileNotFoundError:
             return ""
+
+    def console_size(self):
+        return os.path.getsize(self.path("console.log"))
+
+    def lost(self, since):
+        """What the server's KVM has seen of a guest that the emulated processor has lost."""
+        return self.said("^emulation: .*kvm_exit", since)
 
     def stalled(self):
         """An emulated processor whose timer never fires again: QEMU's failure, not the kernel's."""

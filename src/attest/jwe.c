@@ -200,7 +200,7 @@ static int read_bytes(const struct oci_json *up, const char *name, size_t len, u
 		      struct err *err)
 {
 	struct oci_json at = oci_json_get(up, name);
-	struct bytes text;
+	struct bytes text = { 0 };
 	int r = get_string(&at, &text, err);
 
 	if (r < 0)
@@ -431,7 +431,7 @@ static int read_text(const struct oci_json *up, const char *name, bool is_encode
 		     struct err *err)
 {
 	struct oci_json at = oci_json_get(up, name);
-	struct bytes text;
+	struct bytes text = { 0 };
 	int r = get_string(&at, &text, err);
 
 	if (r < 0)

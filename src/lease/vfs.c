@@ -188,7 +188,7 @@ static int vfs_check(const struct lease_site *site, unsigned int count, struct v
 		     struct err *err)
 {
 	unsigned int total = 0, number = 0;
-	char owner[TEXT_NAME_MAX + 1];
+	char owner[TEXT_NAME_MAX + 1] = "";
 	struct device now = { 0 };
 	int r = lease_device_sites(site, err);
 

@@ -214,10 +214,10 @@ static void make_report(char **words, struct attest_kbs_request *request)
 	made_sign(request->report, chip);
 	EVP_PKEY_free(chip);
 	BIO_free(bio);
-	if (flip) {
-		REQUIRE(text_parse_uint(flip, ATTEST_SNP_REPORT_SIZE - 1, &offset) == 0);
-		request->report[offset] ^= 1;
-	}
+	if (!flip)
+		return;
+	REQUIRE(text_parse_uint(flip, ATTEST_SNP_REPORT_SIZE - 1, &offset) == 0);
+	request->report[offset] ^= 1;
 }
 
 static int do_request(char **words, bool is_evidence)

@@ -134,11 +134,11 @@ static void texts_have_limits(void **state)
 static void an_answer_is_checked_too(void **state)
 {
 	static const struct {
-		uint32_t status;
 		size_t session;
+		uint32_t status;
 		int want;
-	} cases[] = { { 200, 0, 0 },	    { 200, 16, 0 },	  { 599, 0, 0 },
-		      { 199, 0, -EBADMSG }, { 600, 0, -EBADMSG }, { 200, 15, -EBADMSG } };
+	} cases[] = { { 0, 200, 0 },	    { 16, 200, 0 },	  { 0, 599, 0 },
+		      { 0, 199, -EBADMSG }, { 0, 600, -EBADMSG }, { 15, 200, -EBADMSG } };
 	uint8_t session[BROKER_SESSION_SIZE] = { 0 };
 
 	(void)state;

@@ -3,8 +3,9 @@
 
 A test is one program: it makes a Bench, gives functions to test(), and calls end(). QEMU is a
 child of the program and ends with it. A QEMU that aborts, or is silent for a minute before a test
-has had its first line, has not tested anything: the server is booted anew and the test run again,
-twice at most in a program, counted and printed. What fails after that has failed.
+has had its first line, has not tested anything; nor has a test that failed while the server's KVM
+saw the emulated processor lose a guest (lab/README.md). The server is booted anew and the test run
+again, twice at most in a program, counted and printed. What fails after that has failed.
 """
 import os
 import sys
@@ -91,11 +92,17 @@ class Bench:
 
     def once(self, function):
         """Infrastructure if it was QEMU that failed."""
+        since = self.emulator.console_size()
         try:
             self.first_line()
             function(self)
         except LabError as error:
             raise self.emulator.cause(error) from None
+        except Exception as error:
+            lost = self.emulator.lost(since)
+            if not lost:
+                raise
+            raise Infrastructure(f"{lost}: {error}") from None
 
     def steadily(self, function):
         """Once; again, in a server that is booted anew, if it was QEMU that failed."""

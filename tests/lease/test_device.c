@@ -30,7 +30,7 @@ static void tells_who_has_a_device_while_he_lives(void **state)
 	assert_int_equal(lease_device_busy(&opts, NVME, &e), -EBUSY);
 	assert_string_equal(e.msg, "pod 'web' has it");
 	assert_int_equal(lease_device_busy(&opts, SPARE, &e), 0);
-	web = lease_free(web); /* as dead as by SIGKILL */
+	lease_free(web); /* as dead as by SIGKILL */
 	assert_int_equal(lease_device_busy(&opts, NVME, &e), 0);
 	assert_string_equal(driver_of(NVME), "vfio-pci");
 	assert_int_equal(lease_recover(&opts, NULL, NULL, &e), 0);

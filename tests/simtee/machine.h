@@ -64,11 +64,21 @@ static inline void machine_init(struct machine *machine)
 	assert_int_equal(chmod(machine->qemu, 0755), 0);
 }
 
+/* For a child: its end if the build does not say which. */
+static inline const char *machine_program(void)
+{
+	const char *program = getenv("CASEMATE_SIMTEE");
+
+	if (!program)
+		_exit(126);
+	return program;
+}
+
 /* last is "--socket", or "--connection" with connection_fd as its descriptor 3. */
 static inline void machine_exec(const struct machine *machine, int connection_fd)
 {
 	static const char uid[] = "69999", first[] = "70000", count[] = "4";
-	const char *program = getenv("CASEMATE_SIMTEE");
+	const char *program = machine_program();
 
 	/* a test that fails, or is killed, leaves none behind */
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)

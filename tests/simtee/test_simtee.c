@@ -785,7 +785,7 @@ static void takes_the_socket_that_is_passed(void **state)
 		(void)setenv("LISTEN_PID", text, 1);
 		(void)setenv("LISTEN_FDS", "1", 1);
 		(void)dup2(listen_fd, 3);
-		(void)execl(getenv("CASEMATE_SIMTEE"), "simtee", "--qemu", machine.qemu, "--dir",
+		(void)execl(machine_program(), "simtee", "--qemu", machine.qemu, "--dir",
 			    machine.dir, "--uid", "69999", "--uid-first", "70000", "--uid-count",
 			    "4", (char *)NULL);
 		_exit(127);
