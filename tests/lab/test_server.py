@@ -148,6 +148,28 @@ def kvm(bench):
     assert "casemate" in found.text, str(found)
 
 
+# From the reset vector: no interrupt table, the local APIC in x2APIC mode, interrupts on, one to itself.
+FIRMWARE = bytes.fromhex(
+    "2e0f011e40ff" "66b91b000000" "0f32" "660d000c0000" "0f30" "6631d2" "66b90f080000"
+    "66b8ff010000" "0f30" "fb" "66b93f080000" "66b840000000" "0f30" "ebfe").ljust(0xf0, b"\0") + \
+    bytes.fromhex("e90dff").ljust(16, b"\0")
+
+
+def lost_guests(bench):
+    """KVM tells of a guest that an interrupt ended, and not of one that resets itself."""
+    def guest(*argv):
+        bench.run("qemu-system-x86_64", "-nodefaults", "-no-reboot", "-display", "none", "-machine",
+                  "q35", "-accel", "kvm", "-cpu", "host", "-m", "256M", *argv).ok()
+        time.sleep(1)  # until the console has it
+        return bench.emulator.lost(since)
+
+    since = bench.emulator.console_size()
+    bench.run("sh", "-c", "cat >/tmp/firmware", stdin=FIRMWARE.rjust(1 << 16, b"\0")).ok()
+    equal(guest("-kernel", "/usr/lib/casemate/guest-lab/vmlinux", "-append",
+                "quiet panic=-1 reboot=t"), "")
+    assert "intr_info 0x80000040" in guest("-bios", "/tmp/firmware"), "KVM has seen nothing"
+
+
 def alive(pid):
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
@@ -191,5 +213,6 @@ bench.test("the userland is all there", userland)
 bench.test("streams and status of a command come back whole", streams)
 bench.test("a command that is not done in time is ended", time_is_up)
 bench.test("a guest of our own runs under KVM", kvm)
+bench.test("a guest that is lost is told from one that resets itself", lost_guests)
 bench.test("no QEMU is left by one who was killed", none_left)
 bench.end()
