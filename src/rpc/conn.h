@@ -21,7 +21,7 @@
  *
  * Any descriptor that can be polled, read and written will do: a stream socket, and the
  * character device of a virtio-serial port, once its other side is open (before, poll(2) says
- * EPOLLHUP, which is the end here). The program ignores SIGPIPE.
+ * EPOLLHUP, which is the end here). A peer that has gone is no SIGPIPE where it is a socket.
  *
  * The peer is not trusted. What it can make us hold is bounded: one frame that isn't complete,
  * max_calls calls, and RPC_QUEUE_MAX bytes of answers it hasn't read and the answers to those

@@ -264,9 +264,11 @@ ssize_t sock_write(int fd, const void *at, size_t len)
 {
 	ssize_t n;
 
-	do
-		n = write(fd, at, len);
-	while (n < 0 && errno == EINTR);
+	do {
+		n = send(fd, at, len, MSG_NOSIGNAL);
+		if (n < 0 && errno == ENOTSOCK)
+			n = write(fd, at, len);
+	} while (n < 0 && errno == EINTR);
 	return n < 0 ? -errno : n;
 }
 

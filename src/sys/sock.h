@@ -51,13 +51,14 @@ int sock_recv_msg(int fd, size_t max, struct buf *ret_payload, int *fds, size_t 
 /*
  * One read or write of any descriptor: the bytes moved, perhaps fewer than asked for; reading, 0
  * is the end; -EAGAIN: none now, of one that doesn't block; or what else read(2), write(2) say.
+ * A socket whose peer has gone is -EPIPE without SIGPIPE.
  */
 ssize_t sock_read(int fd, void *at, size_t size);
 ssize_t sock_write(int fd, const void *at, size_t len);
 
 /*
- * As sock_write() on a stream socket, without ever waiting and without SIGPIPE; passed_fd, if it is
- * not -1, travels with the first byte. The sender keeps its own.
+ * As sock_write() on a stream socket, without ever waiting; passed_fd, if it is not -1, travels with
+ * the first byte. The sender keeps its own.
  */
 ssize_t sock_write_fd(int fd, const void *at, size_t len, int passed_fd);
 

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fcntl.h>
-#include <signal.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -404,6 +403,5 @@ int main(void)
 		CONN_TEST(takes_the_descriptor_also_on_failure, setup),
 	};
 
-	(void)signal(SIGPIPE, SIG_IGN);
 	return cmocka_run_group_tests_name("rpc/conn", tests, NULL, NULL);
 }
