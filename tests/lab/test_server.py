@@ -3,6 +3,7 @@
 # commands into it carries them whole.
 import os
 import re
+import select
 import shutil
 import signal
 import subprocess
@@ -170,14 +171,6 @@ def lost_guests(bench):
     assert "intr_info 0x80000040" in guest("-bios", "/tmp/firmware"), "KVM has seen nothing"
 
 
-def alive(pid):
-    try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
-            return file.read().rpartition(") ")[2][0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
 def none_left(bench):
     """QEMU ends with the process that keeps it, even if that is killed."""
     work = os.path.join(bench.build, "check", "lab-none-left")
@@ -192,12 +185,14 @@ def none_left(bench):
                "one.prepare(None); one.spawn([]); print(one.qemu.pid, flush=True); one.keep(60)")
     keeper = subprocess.Popen([sys.executable, "-B", "-c", program, os.path.join(ROOT, "lab"), work],
                               stdout=subprocess.PIPE, text=True)
-    pid = int(keeper.stdout.readline())
-    assert alive(pid), "there is no QEMU"
+    qemu = os.pidfd_open(int(keeper.stdout.readline()))
+    assert not select.select([qemu], [], [], 0)[0], "there is no QEMU"
     keeper.kill()
     keeper.wait()
     Emulator(work).stop(5)
-    assert not alive(pid), "QEMU is still there"
+    # it lets go of the lock a moment before it has ended
+    assert select.select([qemu], [], [], 5)[0], "QEMU is still there"
+    os.close(qemu)
     shutil.rmtree(work)
 
 
