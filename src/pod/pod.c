@@ -264,8 +264,11 @@ int pod_view(struct pod *pod, const char *id, const char *exec_id, struct pod_vi
 
 	if (!process)
 		return -ENOENT;
-	*ret = (struct pod_view){ process->state, process->status, process->exited_ns, process->pid,
-				  process->terminal };
+	*ret = (struct pod_view){
+		process->state,	    process->status,
+		process->exited_ns, process->pid,
+		process->terminal,  process->out[0].log && !pod_stream_is_drained(process)
+	};
 	return 0;
 }
 

@@ -123,6 +123,7 @@ struct pod_view {
 	int64_t exited_ns;
 	uint32_t pid;
 	bool terminal;
+	bool is_logging; /* more may come into its log */
 };
 
 /* 0 and *ret, or -ENOENT. */

@@ -252,7 +252,10 @@ static void state(struct shim *shim, struct rpc_call *call, const void *message)
 	response.id = task->id;
 	response.exec_id = task->exec_id;
 	response.pid = view.pid;
-	response.status = status_word(view.state);
+	/* who follows the log stops when this says so: all of it must be there */
+	response.status = view.is_logging && view.state == PROCESS_STOPPED
+				  ? TASK__STATUS__RUNNING
+				  : status_word(view.state);
 	response.terminal = view.terminal;
 	response.exit_status = view.status;
 	response.exited_at = &at;

@@ -20,6 +20,7 @@ enum {
 	PIPE_BYTES = 64 << 10, /* what a process's pipe holds */
 	LONG_BYTES = 33 << 10,
 	LISTED_MAX = 64,
+	TRAIL_MS = 500,
 };
 
 struct output {
@@ -44,6 +45,8 @@ struct process {
 	struct rpc_call *waits[WAITS_MAX];
 	size_t wait_count;
 	struct rpc_call *writing; /* answered when its bytes are in the pipe */
+	struct stand_in *stand_in;
+	struct loop_source *trail;
 };
 
 static struct process *processes;
@@ -173,12 +176,33 @@ static void say_asked(const struct process *of, struct buf *to)
 		       (unsigned long long)(of ? of->out[0].sent : 0));
 }
 
-static void begin(struct process *process)
+static void on_trail(void *data)
+{
+	struct process *process = data;
+
+	process->trail = loop_source_free(process->trail);
+	process->out[0].left = process->number;
+	process->out[0].is_open = false;
+	pump(process->stand_in, process);
+}
+
+/* Ends at once; what it said comes later. */
+static void begin_trail(struct stand_in *stand_in, struct process *process)
+{
+	process->stand_in = stand_in;
+	stop(process, 0);
+	process->out[0].is_open = true;
+	(void)loop_timer(stand_in->loop, TRAIL_MS, on_trail, process, &process->trail);
+}
+
+static void begin(struct stand_in *stand_in, struct process *process)
 {
 	process->is_started = true;
 	process->pid = ++last_pid;
 	if (is(process, "exit"))
 		stop(process, (uint32_t)process->number);
+	else if (is(process, "trail"))
+		begin_trail(stand_in, process);
 	else if (is(process, "write"))
 		process->out[0].left = process->number;
 	else if (is(process, "err"))
@@ -312,7 +336,7 @@ static void start(struct stand_in *stand_in, struct rpc_call *call, const void *
 	} else if (process->is_started) {
 		rpc_call_fail(call, RPC_INVALID_ARGUMENT, "it has been started");
 	} else {
-		begin(process);
+		begin(stand_in, process);
 		response.pid = process->pid;
 		rpc_call_reply(call, &response.base);
 		stand_in_started(stand_in);
@@ -425,6 +449,7 @@ static void delete (struct stand_in *stand_in, struct rpc_call *call, const void
 	while (*at != process)
 		at = &(*at)->next;
 	*at = process->next;
+	(void)loop_source_free(process->trail);
 	for (int i = 0; i < 2; i++) {
 		for (size_t j = 0; j < process->out[i].read_count; j++)
 			rpc_call_fail(process->out[i].reads[j].call, RPC_NOT_FOUND, "deleted");
