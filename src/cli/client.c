@@ -17,7 +17,7 @@
 
 enum {
 	SHIM_OUTPUT_MAX = 8192,
-	SHUTDOWN_MS = 20000,
+	DESCRIBE_MS = 10000,
 };
 
 static void on_close(void *data, struct rpc_conn *conn)
@@ -47,6 +47,7 @@ static int connect_shim(struct client *client, struct err *err)
 	r = sock_connect(client->pod_fd, "shim.sock", &fd, err);
 	if (r < 0)
 		return r;
+	client->journal_fd = lease_look(client->run_fd, client->pod);
 	return rpc_conn_new(client->loop, fd,
 			    &(struct rpc_conn_opts){ .data = client, .on_close = on_close },
 			    &client->conn);
@@ -57,7 +58,7 @@ static int prepare(const struct config *config, const char *pod, struct client *
 {
 	int r;
 
-	*client = (struct client){ .run_fd = -1, .pod_fd = -1 };
+	*client = CLIENT_NONE;
 	(void)snprintf(client->pod, sizeof(client->pod), "%s", pod);
 	r = lease_run_dir_open(config_text(config, CONFIG_RUN_DIR), &client->run_fd,
 			       &client->run_path, err);
@@ -165,17 +166,32 @@ void client_done(struct client *client)
 		(void)close(client->pod_fd);
 	if (client->run_fd >= 0)
 		(void)close(client->run_fd);
+	if (client->journal_fd >= 0)
+		(void)close(client->journal_fd);
 	free(client->run_path);
-	*client = (struct client){ .run_fd = -1, .pod_fd = -1 };
+	*client = CLIENT_NONE;
+}
+
+/* A shim that ends hangs up last, on those too who came while it was giving back what it held. */
+static int answered(struct client *client, int r, struct err *err)
+{
+	/* it did between our last look and what was to be sent */
+	if (r == -EPIPE)
+		client->closed = true;
+	if (r >= 0 || !client->closed)
+		return r;
+	return err_coded(err, ERR_NO_SUCH_POD, -ENOENT, "pod '%s' has just ended", client->pod);
 }
 
 int client_call(struct client *client, const char *method, const ProtobufCMessage *request,
 		struct buf *ret_payload, struct err *err)
 {
 	CLEANUP(buf_done) struct buf unwanted = { 0 };
+	int r;
 
-	return rpc_conn_wait(client->conn, CLIENT_TASK, method, 0, request,
-			     ret_payload ? ret_payload : &unwanted, err);
+	r = rpc_conn_wait(client->conn, CLIENT_TASK, method, 0, request,
+			  ret_payload ? ret_payload : &unwanted, err);
+	return answered(client, r, err);
 }
 
 int client_describe(struct client *client, Casemate__DescribeResponse **ret, struct err *err)
@@ -184,36 +200,39 @@ int client_describe(struct client *client, Casemate__DescribeResponse **ret, str
 	Casemate__DescribeRequest request = CASEMATE__DESCRIBE_REQUEST__INIT;
 	int r;
 
-	r = rpc_conn_wait(client->conn, CLIENT_POD, "Describe", 10000, &request.base, &payload,
-			  err);
+	r = rpc_conn_wait(client->conn, CLIENT_POD, "Describe", DESCRIBE_MS, &request.base,
+			  &payload, err);
 	if (r < 0)
-		return r;
+		return answered(client, r, err);
 	*ret = casemate__describe_response__unpack(NULL, payload.len, payload.at);
 	return *ret ? 0 : err_set(err, -EPROTO, "read what the shim says: not a description");
+}
+
+int client_gone(const struct client *client, struct err *err)
+{
+	if (!lease_is_held(client->journal_fd))
+		return 0;
+	return err_coded(err, ERR_HOST, -EIO,
+			 "end pod '%s': it has ended, but not all that it held could be given "
+			 "back: `casemate recover` says what, and tries again",
+			 client->pod);
 }
 
 int client_shutdown(struct client *client, struct err *err)
 {
 	Task__ShutdownRequest request = TASK__SHUTDOWN_REQUEST__INIT;
-	uint64_t until_us = host_boottime_us() + SHUTDOWN_MS * UINT64_C(1000);
-	int r;
+	int r, step = 0;
 
 	memcpy(&request.id, &(const char *){ client->pod }, sizeof(request.id));
 	request.now = true;
 	r = client_call(client, "Shutdown", &request.base, NULL, err);
 	if (r < 0 && !client->closed)
 		return r;
-	while (!client->closed && host_boottime_us() < until_us)
-		if (loop_step(client->loop, 1000) < 0)
-			break;
+	/* each step of giving back has its limit; how many there are, the pod's devices say */
+	while (!client->closed && step >= 0)
+		step = loop_step(client->loop, -1);
 	if (!client->closed)
-		return err_set(err, -ETIMEDOUT, "end pod '%s': its shim has not ended",
-			       client->pod);
-	/* the shim has undone what it could before it hung up */
-	if (r == 0 && lease_is_held(client->run_fd, client->pod))
-		return err_coded(err, ERR_HOST, -EIO,
-				 "end pod '%s': it has ended, but not all that it held could be "
-				 "given back: `casemate recover` says what, and tries again",
-				 client->pod);
-	return 0;
+		return err_num(err, step, "wait for the end of pod '%s'", client->pod);
+	/* a shim that was killed has others to say so */
+	return r < 0 ? 0 : client_gone(client, err);
 }

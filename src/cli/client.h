@@ -25,10 +25,13 @@ struct client {
 	struct rpc_conn *conn;
 	char *run_path;
 	int run_fd;
-	int pod_fd; /* the pod's run directory */
+	int pod_fd;	/* the pod's run directory */
+	int journal_fd; /* of its lease */
 	char pod[65];
 	bool closed; /* the shim has gone */
 };
+
+#define CLIENT_NONE ((struct client){ .run_fd = -1, .pod_fd = -1, .journal_fd = -1 })
 
 /* -ENOENT with ERR_NO_SUCH_POD: there is none, or its shim is dead. */
 int client_open(const struct config *config, const char *pod, struct client *ret, struct err *err);
@@ -39,17 +42,23 @@ int client_start(const struct config *config, const char *pod, struct client *re
 void client_done(struct client *client);
 CLEANUP_FUNC(struct client, client_done)
 
-/* Calls the Task API and waits. ret_payload may be NULL. */
+/*
+ * Calls the Task API and waits. ret_payload may be NULL. -ENOENT with ERR_NO_SUCH_POD, and closed:
+ * the pod has ended meanwhile.
+ */
 int client_call(struct client *client, const char *method, const ProtobufCMessage *request,
 		struct buf *ret_payload, struct err *err);
 
-/* Free with casemate__describe_response__free_unpacked(). */
+/*
+ * As client_call(), but -ETIMEDOUT of a shim that is at work for long. Free with
+ * casemate__describe_response__free_unpacked().
+ */
 int client_describe(struct client *client, Casemate__DescribeResponse **ret, struct err *err);
 
-/*
- * Tells the shim to end its pod, and waits until it has: nothing is left then. -EIO (ERR_HOST) if
- * something is; -ETIMEDOUT.
- */
+/* Tells the shim to end its pod, and waits until it has: then as client_gone(). */
 int client_shutdown(struct client *client, struct err *err);
+
+/* Once it is closed: 0 if nothing is left of the pod, -EIO (ERR_HOST) if something is. */
+int client_gone(const struct client *client, struct err *err);
 
 #endif

@@ -22,31 +22,34 @@ static int end_container(struct target *target, struct err *err)
 	return client_call(&target->client, "Wait", &wait.base, NULL, err);
 }
 
-static bool has_running(const Casemate__DescribeResponse *pod)
+/* NULL: all of them have ended. */
+static const char *find_live(const Casemate__DescribeResponse *pod)
 {
 	for (size_t i = 0; i < pod->n_containers; i++)
-		if (strcmp(pod->containers[i]->status, "running") == 0)
-			return true;
-	return false;
+		if (strcmp(pod->containers[i]->status, "stopped") != 0)
+			return pod->containers[i]->status;
+	return NULL;
 }
 
 static int delete_pod(struct target *target, bool force, struct err *err)
 {
 	Casemate__DescribeResponse *pod = NULL;
-	bool running;
-	int r;
+	const char *live;
+	int r = 0;
 
-	r = client_describe(&target->client, &pod, err);
+	/* --force does not ask: a shim that is giving devices back doesn't answer */
+	if (!force)
+		r = client_describe(&target->client, &pod, err);
 	if (r < 0)
-		return r;
-	running = has_running(pod);
-	casemate__describe_response__free_unpacked(pod, NULL);
-	if (running && !force)
-		return err_set(err, -EBUSY,
-			       "pod '%s' has a running container: kill it, or use "
-			       "--force",
-			       target->name.pod);
-	return client_shutdown(&target->client, err);
+		return target->client.closed ? client_gone(&target->client, err) : r;
+	live = pod ? find_live(pod) : NULL;
+	if (live)
+		r = err_set(err, -EBUSY,
+			    "pod '%s' has a container that is %s: kill it, or use --force",
+			    target->name.pod, live);
+	if (pod)
+		casemate__describe_response__free_unpacked(pod, NULL);
+	return r < 0 ? r : client_shutdown(&target->client, err);
 }
 
 static int delete_container(struct target *target, bool force, struct err *err)
@@ -75,7 +78,7 @@ int cli_delete_main(int argc, char **argv)
 		return cli_usage("delete", "a POD[/CONTAINER] is needed");
 	for (int i = 0; i < options.word_count; i++) {
 		CLEANUP(target_done)
-		struct target target = { .client = { .run_fd = -1, .pod_fd = -1 } };
+		struct target target = { .client = CLIENT_NONE };
 
 		err = (struct err){ 0 };
 		r = target_open(&options, options.words[i], &target, &err);

@@ -119,7 +119,7 @@ static int exec_process(struct exec *exec, struct err *err)
 
 int cli_exec_main(int argc, char **argv)
 {
-	CLEANUP(exec_done) struct exec exec = { .client = { .run_fd = -1, .pod_fd = -1 } };
+	CLEANUP(exec_done) struct exec exec = { .client = CLIENT_NONE };
 	struct err err = { 0 };
 	int r;
 

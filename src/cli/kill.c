@@ -25,7 +25,7 @@ static uint32_t parse_signal(const char *text)
 
 int cli_kill_main(int argc, char **argv)
 {
-	CLEANUP(target_done) struct target target = { .client = { .run_fd = -1, .pod_fd = -1 } };
+	CLEANUP(target_done) struct target target = { .client = CLIENT_NONE };
 	CLEANUP(options_done) struct options options = { 0 };
 	Task__KillRequest request = TASK__KILL_REQUEST__INIT;
 	struct err err = { 0 };

@@ -25,28 +25,30 @@ static void print_pod(const Casemate__DescribeResponse *pod)
 static int list(const struct config *config, json_t *array, struct err *err)
 {
 	CLEANUP(strv_done) struct strv names = { 0 };
-	int r;
+	int r, failed = 0;
 
 	r = pods_names(config, &names, err);
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < names.len; i++) {
-		struct client client;
+		CLEANUP(client_done) struct client client = CLIENT_NONE;
 		Casemate__DescribeResponse *pod = NULL;
 
 		/* one that ends meanwhile, or is dead and waits for `recover`, is not listed */
-		if (client_open(config, names.at[i], &client, NULL) >= 0 &&
-		    client_describe(&client, &pod, NULL) >= 0) {
-			if (array)
-				(void)json_array_append_new(array, pods_json(pod));
-			else
-				print_pod(pod);
-		}
-		if (pod)
-			casemate__describe_response__free_unpacked(pod, NULL);
-		client_done(&client);
+		if (client_open(config, names.at[i], &client, NULL) < 0)
+			continue;
+		r = client_describe(&client, &pod, failed ? NULL : err);
+		if (r < 0 && !client.closed && !failed)
+			failed = err_wrap(err, r, "pod '%s'", names.at[i]);
+		if (r < 0)
+			continue;
+		if (array)
+			(void)json_array_append_new(array, pods_json(pod));
+		else
+			print_pod(pod);
+		casemate__describe_response__free_unpacked(pod, NULL);
 	}
-	return 0;
+	return failed;
 }
 
 int cli_list_main(int argc, char **argv)
@@ -69,7 +71,7 @@ int cli_list_main(int argc, char **argv)
 		(void)printf("%-24s %-16s %-9s %4s  %s\n", "POD", "CONTAINER", "STATUS", "EXIT",
 			     "IMAGE");
 	r = list(&config, array, &err);
-	if (r >= 0 && options.json && json_dumpf(array, stdout, JSON_INDENT(2)) == 0)
+	if (options.json && json_dumpf(array, stdout, JSON_INDENT(2)) == 0)
 		(void)putchar('\n');
 	json_decref(array);
 	return r < 0 ? cli_fail("list", &err, cli_status(&err)) : CLI_OK;

@@ -64,7 +64,7 @@ static int logs(struct target *target, bool following, struct err *err)
 
 int cli_logs_main(int argc, char **argv)
 {
-	CLEANUP(target_done) struct target target = { .client = { .run_fd = -1, .pod_fd = -1 } };
+	CLEANUP(target_done) struct target target = { .client = CLIENT_NONE };
 	CLEANUP(options_done) struct options options = { 0 };
 	struct err err = { 0 };
 	int r, status;

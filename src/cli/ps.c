@@ -6,7 +6,7 @@
 
 int cli_ps_main(int argc, char **argv)
 {
-	CLEANUP(target_done) struct target target = { .client = { .run_fd = -1, .pod_fd = -1 } };
+	CLEANUP(target_done) struct target target = { .client = CLIENT_NONE };
 	CLEANUP(options_done) struct options options = { 0 };
 	Task__PidsRequest request = TASK__PIDS_REQUEST__INIT;
 	CLEANUP(buf_done) struct buf payload = { 0 };

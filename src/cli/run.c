@@ -111,8 +111,7 @@ static void remove_container(struct run *run)
 	struct err err = { 0 };
 
 	if (!run->options.pod) {
-		/* of a shim that is gone something else has been said */
-		if (client_shutdown(&run->client, &err) < 0 && err.num != -EPIPE)
+		if (client_shutdown(&run->client, &err) < 0)
 			cli_note("run: %s", err.msg);
 		return;
 	}
@@ -146,7 +145,7 @@ static int run_container(struct run *run, struct err *err)
 
 int cli_run_main(int argc, char **argv)
 {
-	CLEANUP(run_done) struct run run = { .client = { .run_fd = -1, .pod_fd = -1 } };
+	CLEANUP(run_done) struct run run = { .client = CLIENT_NONE };
 	struct err err = { 0 };
 	int r;
 

@@ -27,7 +27,7 @@ static json_t *state_json(const Casemate__DescribeResponse *pod,
 
 int cli_state_main(int argc, char **argv)
 {
-	CLEANUP(target_done) struct target target = { .client = { .run_fd = -1, .pod_fd = -1 } };
+	CLEANUP(target_done) struct target target = { .client = CLIENT_NONE };
 	CLEANUP(options_done) struct options options = { 0 };
 	const Casemate__DescribedContainer *container = NULL;
 	Casemate__DescribeResponse *pod = NULL;

@@ -11,7 +11,7 @@ int target_open(const struct options *options, const char *text, struct target *
 {
 	int r;
 
-	*ret = (struct target){ .client = { .run_fd = -1, .pod_fd = -1 } };
+	*ret = (struct target){ .client = CLIENT_NONE };
 	if (text_parse_target(text, &ret->name) < 0)
 		return err_coded(err, ERR_USAGE, -EINVAL, "'%s': not a POD or POD/CONTAINER", text);
 	ret->whole_pod = !strchr(text, '/');

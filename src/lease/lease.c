@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/arena.h"
 #include "base/text.h"
@@ -96,12 +97,22 @@ static int open_leases(const struct lease_opts *opts, int *ret, struct err *err)
 	return file_open_beneath(opts->run_fd, "leases", O_RDONLY | O_DIRECTORY, ret, err);
 }
 
-bool lease_is_held(int run_fd, const char *name)
+int lease_look(int run_fd, const char *name)
 {
 	char path[sizeof("leases/") + TEXT_NAME_MAX + sizeof(journal_suffix)];
+	int fd, r;
 
 	(void)snprintf(path, sizeof(path), "leases/%s%s", name, journal_suffix);
-	return faccessat(run_fd, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+	r = file_open_beneath(run_fd, path, O_PATH, &fd, NULL);
+	return r < 0 ? r : fd;
+}
+
+/* The journal loses its name with the last step. */
+bool lease_is_held(int look_fd)
+{
+	struct stat st;
+
+	return look_fd >= 0 && fstat(look_fd, &st) == 0 && st.st_nlink > 0;
 }
 
 static int read_boot(const struct lease_opts *opts, char ret[static LEASE_BOOT_MAX + 1],

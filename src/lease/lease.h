@@ -190,8 +190,14 @@ int lease_undo(struct lease *lease, struct err *err);
 struct lease *lease_free(struct lease *lease);
 CLEANUP_PTR(struct lease, lease_free)
 
-/* Whether a pod of that name holds something: a live one, or a dead one that left it. */
-bool lease_is_held(int run_fd, const char *name);
+/*
+ * A descriptor that stands for what the pod of that name holds now, live or dead, and for no later
+ * pod's; or -ENOENT, ...
+ */
+int lease_look(int run_fd, const char *name);
+
+/* Whether all of that, or some of it, is still held. False for -1. */
+bool lease_is_held(int look_fd);
 
 /* One step of a dead pod. */
 struct lease_report {

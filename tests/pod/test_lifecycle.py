@@ -675,10 +675,75 @@ def many_pods():
 
 @test("commands")
 def logs_follow():
-    """logs -f ends when the container has, with all its output"""
-    detached("a", "write", "300000")
-    check(casemate("logs", "-f", "a") == (0, PATTERN[:300000], ""))
-    check(casemate("delete", "a")[0] == 0)
+    """logs -f ends when the container has, with all its output, also what comes after its end"""
+    for command in "write", "trail":
+        detached("a", command, "300000")
+        status, out, said = casemate("logs", "-f", "a")
+        check((status, said) == (0, "") and out == PATTERN[:300000], command, status, len(out), said)
+        check(casemate("delete", "a")[0] == 0)
+        clean()
+
+
+# has the lock file that a process has too, until its standard input ends
+HOLDER = """
+import ctypes, os, sys
+pid, fd = map(int, sys.argv[1:])
+PIDFD_GETFD = 438
+assert ctypes.CDLL(None).syscall(PIDFD_GETFD, os.pidfd_open(pid), fd, 0) >= 0
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+@test("commands")
+def asked_at_the_end():
+    """who asks a pod that is giving back what it held is told that it has ended, once it has"""
+    detached("a", "sleep")
+    qemu = pids("stand-in")[0]
+    lock = [path.rpartition("/")[2] for path in glob.glob(f"/proc/{qemu}/fd/*")
+            if os.readlink(path).startswith(PLACE.run_dir)][0]
+    asked = [["delete", "--force", "a"], ["delete", "a"], ["kill", "a"], ["state", "a"], ["list"]]
+    with subprocess.Popen([sys.executable, "-c", HOLDER, str(qemu), lock], stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE) as holder, \
+            concurrent.futures.ThreadPoolExecutor(1 + len(asked)) as pool:
+        check(holder.stdout.readline() == b"held\n")
+        first = pool.submit(casemate, "delete", "--force", "a")
+        until(lambda: not pids("stand-in"), "QEMU has ended")
+        got = [pool.submit(casemate, *argv) for argv in asked]
+        time.sleep(0.5)
+        check(not first.done() and not any(one.done() for one in got), "they wait")
+        holder.stdin.close()
+        got = [one.result() for one in got]
+        check(first.result()[0] == 0, first.result())
+    check([one[0] for one in got[:2]] == [0, 0], got)
+    check(all(one[0] != 0 and "'a' has just ended (no-such-pod)" in one[2] for one in got[2:4]), got)
+    check(got[4][0] == 0 and b"main" not in got[4][1] and not got[4][2], got)
+    clean()
+
+
+@test("commands")
+def asked_of_one_that_hangs():
+    """list names a pod whose shim does not answer, and shows the others"""
+    detached("a", "sleep")
+    detached("b", "sleep")
+    hung = [pid for pid, words in processes("containerd-shim") if "-id a " in words][0]
+    os.kill(hung, signal.SIGSTOP)
+    status, out, said = casemate("list")
+    os.kill(hung, signal.SIGCONT)
+    check(status != 0 and re.search(r"\nb +main", out.decode()) and "pod 'a'" in said, status, out, said)
+    check(casemate("delete", "--force", "a", "b")[0] == 0)
+    clean()
+
+
+@test("commands")
+def deleted_at_the_start():
+    """delete without --force is a no to a pod whose container has not begun yet"""
+    client = start("sleep", mode="hang-create", flags=["--name", "a"])
+    until(lambda: status_of("a") == "creating", "it is made")
+    status, _, said = casemate("delete", "a")
+    check(status == 1 and "creating" in said, status, said)
+    check(client.poll() is None and casemate("delete", "--force", "a")[0] == 0)
+    finish(client)
     clean()
 
 
