@@ -188,6 +188,14 @@ static int make_vm(const struct planning_request *request, struct plan *plan, st
 	return plan_make(&vm, &plan->layout, err);
 }
 
+static void begin_choice(const struct planning_request *request)
+{
+	cleanup_close int run_fd = -1;
+
+	if (lease_run_dir_look(config_text(request->config, CONFIG_RUN_DIR), &run_fd, NULL) == 0)
+		(void)lease_choice_begin(run_fd, request->ret_choice_fd);
+}
+
 int planning_make(const struct planning_request *request, struct arena *arena,
 		  struct planning **ret, struct err *err)
 {
@@ -206,6 +214,9 @@ int planning_make(const struct planning_request *request, struct arena *arena,
 	r = make_wish(request, arena, &wish, err);
 	if (r < 0 || (plan_wish_is_empty(&wish) && !request->from))
 		return r;
+	/* before anything of the host is read; without it the lease refuses what has been taken */
+	if (request->ret_choice_fd && (wish.gpus || wish.nics || wish.nvme))
+		begin_choice(request);
 	r = cli_machine_load(request->from, arena, NULL, &planning->machine, err);
 	if (r < 0)
 		return r;

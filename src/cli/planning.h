@@ -23,6 +23,7 @@ struct planning_request {
 	const struct manifest *guest;
 	const Casemate__DeviceRequest *devices; /* NULL: none */
 	const char *from;			/* a capture's path; NULL: this host */
+	int *ret_choice_fd; /* NULL: nothing will be leased; else lease_choice_begin()'s, or as it is */
 };
 
 struct planning {

@@ -196,7 +196,8 @@ static int add_devices(struct prepare *prepare, const struct planning *planning,
 }
 
 static int plan(struct prepare *prepare, Agent__ContainerSpec *spec,
-		const struct manifest *manifest, int *ret_kvm_fd, struct err *err)
+		const struct manifest *manifest, int *ret_kvm_fd, int *ret_choice_fd,
+		struct err *err)
 {
 	struct planning_request request = {
 		.config = &prepare->config,
@@ -205,6 +206,7 @@ static int plan(struct prepare *prepare, Agent__ContainerSpec *spec,
 		.guest = manifest,
 		.devices = prepare->request->request->devices,
 		.tee = prepare->tee,
+		.ret_choice_fd = prepare->is_dry ? NULL : ret_choice_fd,
 	};
 	struct planning *planning;
 	int r;
@@ -243,7 +245,7 @@ int prepare_vm(struct prepare *prepare, Agent__ContainerSpec *spec, struct err *
 	Casemate__Vm *vm = arena_alloc(&prepare->arena, sizeof(*vm));
 	cleanup_close int guest_fd = -1;
 	struct manifest manifest;
-	int kvm_fd = -1, r;
+	int kvm_fd = -1, choice_fd = -1, r;
 
 	if (!vm)
 		return err_num(err, -ENOMEM, "plan the VM");
@@ -257,8 +259,12 @@ int prepare_vm(struct prepare *prepare, Agent__ContainerSpec *spec, struct err *
 		return r;
 	vm->tee = prepare->told_tee;
 	vm->guest = arena_strdup(&prepare->arena, manifest.version);
-	r = plan(prepare, spec, &manifest, &kvm_fd, err);
+	r = plan(prepare, spec, &manifest, &kvm_fd, &choice_fd, err);
 	if (r >= 0)
 		r = add_descriptors(prepare, guest_fd, &manifest, kvm_fd, err);
+	if (r >= 0 && choice_fd >= 0) {
+		prepare->fds[prepare->fd_count++] = choice_fd;
+		vm->has_choice = true;
+	}
 	return r;
 }

@@ -2,6 +2,7 @@
 #include "lease/device_priv.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -332,6 +333,21 @@ int lease_device_busy(const struct lease_opts *opts, const char *address, struct
 	if (r < 0 || !driver[0] || strcmp(driver, DEVICE_VFIO) == 0)
 		return r;
 	return lease_use_check(&site, address, err);
+}
+
+int lease_choice_begin(int run_fd, int *ret_fd)
+{
+	cleanup_close int fd = -1;
+	int r = file_mkdir_p(run_fd, LEASE_DEVICES, 0700, NULL);
+
+	if (r >= 0)
+		r = file_open_beneath(run_fd, LEASE_DEVICES, O_RDONLY | O_DIRECTORY, &fd, NULL);
+	if (r >= 0)
+		r = file_lock(fd, true, LEASE_CHOICE_MS);
+	if (r < 0)
+		return r;
+	*ret_fd = steal_fd(&fd);
+	return 0;
 }
 
 int lease_devices(struct lease *lease, const struct lease_device *wants, size_t count,

@@ -57,6 +57,7 @@
 enum {
 	LEASE_GRACE_MS = 2000,	   /* for a process whose parent has died to end by itself */
 	LEASE_KILL_MS = 20000,	   /* for a killed one to let go of memory and devices */
+	LEASE_CHOICE_MS = 60000,   /* while others choose devices and bind them */
 	LEASE_RECOVERY_MS = 60000, /* lease_open() waits so long for a recovery that runs */
 	LEASE_MAX_PROCESSES = 8,
 	LEASE_MAX_DEVICES = 192,
@@ -148,6 +149,13 @@ int lease_devices(struct lease *lease, const struct lease_device *wants, size_t 
  * starts a pod recovers first. Waits for a recovery that runs. Other errors are of the looking.
  */
 int lease_device_busy(const struct lease_opts *opts, const char *address, struct err *err);
+
+/*
+ * Waits until nobody else is between lease_device_busy() and lease_devices(), LEASE_CHOICE_MS at
+ * most, and keeps others so until *ret_fd, and all its duplicates, are closed: two pods that are
+ * each given what is free do not choose the same. -EWOULDBLOCK, or what making a file says.
+ */
+int lease_choice_begin(int run_fd, int *ret_fd);
 
 /*
  * Gives the node of an IOMMU group to a user, until the lease is undone. Its devices have been

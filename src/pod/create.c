@@ -348,7 +348,8 @@ static int take_result(struct pod_creation *creation, size_t fd_count, struct er
 	struct pod_container *container = creation->container;
 	Casemate__PrepareResult *prepared = container->prepared;
 	bool first = container->pod->state == POD_NEW;
-	size_t vm_fds = first && prepared->vm ? prepared->vm->n_targets : 0;
+	size_t vm_fds = first && prepared->vm ? prepared->vm->n_targets + prepared->vm->has_choice
+					      : 0;
 	int r;
 
 	if (prepared->failure)
@@ -385,7 +386,9 @@ static void prepared(void *data, Casemate__PrepareResult *take_result_, const in
 	} else if (pod->state == POD_NEW) {
 		pod->vm_owner = container->prepared;
 		creation->pending = 1;
-		pod_boot(pod, container->prepared->vm, fds + layers, fd_count - layers,
+		/* leases its devices: after it others may choose */
+		pod_boot(pod, container->prepared->vm, fds + layers,
+			 container->prepared->vm->n_targets,
 			 &(struct pod_boot_calls){ attach, booted, creation });
 	} else {
 		attach(creation);

@@ -17,8 +17,8 @@
 enum {
 	PREPARE_FD = 3,
 	RESULT_MAX = 1 << 20,
-	/* each layer, then kernel, firmware, base image and /dev/kvm */
-	RESULT_FDS = POD_MAX_LAYERS + 4,
+	/* each layer, then kernel, firmware, base image, /dev/kvm and the choice of devices */
+	RESULT_FDS = POD_MAX_LAYERS + 5,
 };
 
 struct pod_prepare {

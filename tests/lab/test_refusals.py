@@ -142,6 +142,18 @@ def chosen_around(bench):
     bench.run("swapoff", f"/dev/{name}").ok()
 
 
+def chosen_apart(bench):
+    """Two that ask for one at the same time each get one, also while they do not know each other."""
+    before = pods.drivers(bench)
+    line = " ".join(("casemate", "run", "-d", *pods.request(1)))
+    found = bench.run("sh", "-c", f"{line} --name one {pods.TOOLS} -- sleep 1000 & "
+                      f"{line} --name two {pods.TOOLS} -- sleep 1000 && wait $!",
+                      timeout_s=pods.START_S)
+    ended = [pods.end(bench, name).status for name in ("one", "two")]
+    assert found.status == 0 and ended == [0, 0], f"{found}; {ended}"
+    pods.nothing_left(bench, before)
+
+
 def taken_by_another(bench):
     """The second is refused by the first one's name; and again what is held for its sake."""
     before = pods.drivers(bench)
@@ -230,6 +242,7 @@ bench.test("a device whose group has one that may not be taken is refused, by bo
            shared_group)
 bench.test("a device that cannot be reset goes back, and that is said", without_reset)
 bench.test("what is counted is chosen among what the host does not use", chosen_around)
+bench.test("two pods that count on one at the same time get one each", chosen_apart)
 bench.test("what a dead pod has left does not keep a plan from being made", left_by_the_dead)
 bench.test("a device that has vanished when it is to go back is named, and the rest goes back",
            vanished)

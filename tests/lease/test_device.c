@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "picture.h"
 
+#include <poll.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 static void refuses_a_device_of_another_pod_at_once_by_name(void **state)
 {
 	struct lease *web = open_pod("web"), *other = open_pod("other");
@@ -246,9 +250,57 @@ static void names_a_device_that_goes_while_it_is_taken(void **state)
 	}
 }
 
+/* Says so on a pipe once it may choose. */
+static pid_t chooser(int say_fd, const int held_fds[2])
+{
+	pid_t pid = fork();
+	int fd;
+
+	assert_true(pid >= 0);
+	if (pid == 0 && close(held_fds[0]) == 0 && close(held_fds[1]) == 0)
+		_exit(lease_choice_begin(opts.run_fd, &fd) != 0 || write(say_fd, "c", 1) != 1);
+	return pid;
+}
+
+static bool has_said(int fd, int timeout_ms)
+{
+	struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
+
+	return poll(&poll_fd, 1, timeout_ms) == 1;
+}
+
+static void lets_one_at_a_time_choose(void **state)
+{
+	int fds[2], held[2], status = -1;
+	struct lease *web = open_pod("web");
+	const struct lease_device want = wanted(NVME);
+	pid_t other;
+
+	(void)state;
+	assert_int_equal(lease_choice_begin(opts.run_fd, &held[0]), 0);
+	held[1] = dup(held[0]);
+	assert_int_equal(pipe(fds), 0);
+	other = chooser(fds[1], held);
+	assert_int_equal(lease_devices(web, &want, 1, &e), 0);
+	(void)close(held[0]);
+	assert_false(has_said(fds[0], 100)); /* the shim has it still */
+	(void)close(held[1]);
+	assert_true(has_said(fds[0], 10000));
+	assert_int_equal(waitpid(other, &status, 0), other);
+	assert_int_equal(status, 0);
+	(void)close(fds[0]);
+	(void)close(fds[1]);
+	assert_int_equal(lease_choice_begin(opts.run_fd, &held[0]),
+			 0); /* it went with its holder */
+	(void)close(held[0]);
+	end_pod(web);
+	assert_as_before();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		WITH_A_PICTURE(lets_one_at_a_time_choose),
 		WITH_A_PICTURE(tells_who_has_a_device_while_he_lives),
 		WITH_A_PICTURE(refuses_a_device_of_another_pod_at_once_by_name),
 		WITH_A_PICTURE(touches_no_device_that_another_pod_claimed_first),
