@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/macro.h"
+#include "sys/file.h"
 
 static int open_again(int dir_fd, const char *path, int flags)
 {
@@ -150,8 +151,23 @@ static void name_group(int group, char ret[static 24])
 	(void)snprintf(ret, 24, "vfio/%d", group);
 }
 
+/*
+ * Of what only one may have open at a time, each look keeps the others out: so they take turns, all
+ * users of the host, and only they do that with /dev. Who never lets go is not waited for: he could
+ * be anybody.
+ */
+static int take_turn(int dev_fd)
+{
+	int fd = open_again(dev_fd, ".", O_RDONLY | O_DIRECTORY);
+
+	if (fd >= 0)
+		(void)file_lock(fd, true, PCIDEV_TURN_MS);
+	return fd;
+}
+
 int pcidev_group_try(int dev_fd, int group)
 {
+	cleanup_close int turn_fd = take_turn(dev_fd); /* outlives fd: it is closed after it */
 	cleanup_close int fd = -1;
 	char path[24];
 
@@ -187,6 +203,7 @@ int pcidev_group_give(int dev_fd, int group, const struct pcidev_owner *to)
 
 int pcidev_disk_try(int dev_fd, const char *name)
 {
+	cleanup_close int turn_fd = take_turn(dev_fd); /* as above */
 	cleanup_close int fd = -1;
 	char path[NAME_MAX + 1];
 

@@ -18,6 +18,8 @@
 
 #include "base/err.h"
 
+enum { PCIDEV_TURN_MS = 2000 }; /* that a look waits for others at most */
+
 /*
  * Reads a file of sysfs to its end, without the newline there; *ret is a string. -EFBIG if it does
  * not fit size bytes with its NUL, -EBADMSG for one that has a NUL in it.
@@ -51,6 +53,9 @@ int pcidev_config_write(int sysfs_fd, const char *device, off_t at, uint32_t val
  * Whether a VFIO group is free: 0, or -EBUSY while anybody has it, or a device of it, open. Only
  * one at a time can open a group, and its devices keep it open; so it is opened, and closed. A
  * group without a node (no driver of VFIO has a device of it) is free.
+ *
+ * Who looks by this or by pcidev_disk_try() at the same time is waited for, whoever's process it
+ * is, by a lock on /dev itself (flock()), up to PCIDEV_TURN_MS: a look is no use.
  */
 int pcidev_group_try(int dev_fd, int group);
 

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -154,6 +155,61 @@ static void says_why_a_group_cannot_be_tried(void **state)
 	assert_int_equal(pcidev_group_try(dir_fd, 8), -EISDIR);
 }
 
+/* A looker that has its turn until what he looks at is as it was, and then ends. */
+static pid_t start_looker(void)
+{
+	int pipe_fds[2];
+	pid_t pid;
+	char c;
+
+	assert_int_equal(pipe2(pipe_fds, O_CLOEXEC), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+		if (file_lock(fd, true, 0) < 0 || write(pipe_fds[1], "x", 1) != 1)
+			_exit(1);
+		(void)usleep(200000);
+		_exit(unlinkat(dir_fd, "vfio/8", AT_REMOVEDIR) < 0);
+	}
+	(void)close(pipe_fds[1]);
+	assert_int_equal(read(pipe_fds[0], &c, 1), 1);
+	(void)close(pipe_fds[0]);
+	return pid;
+}
+
+static void waits_for_others_that_look(void **state)
+{
+	int status;
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(mkdirat(dir_fd, "vfio", 0700), 0);
+	assert_int_equal(mkdirat(dir_fd, "vfio/8", 0700), 0);
+	pid = start_looker();
+	assert_int_equal(pcidev_group_try(dir_fd, 8), 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+
+	assert_int_equal(mkdirat(dir_fd, "vfio/8", 0700), 0);
+	pid = start_looker();
+	assert_int_equal(pcidev_disk_try(dir_fd, "sda"), 0);
+	assert_int_equal(faccessat(dir_fd, "vfio/8", F_OK, 0), -1);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
+/* Anybody can lock a directory that he can open. */
+static void does_not_wait_for_ever_for_its_turn(void **state)
+{
+	cleanup_close int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	(void)state;
+	assert_int_equal(file_lock(fd, true, 0), 0);
+	assert_int_equal(pcidev_group_try(dir_fd, 8), 0);
+}
+
 static void takes_a_disk_that_cannot_be_seen_for_a_free_one(void **state)
 {
 	(void)state;
@@ -182,6 +238,8 @@ int main(void)
 		WITH_A_TREE(writes_one_register_of_a_configuration_space),
 		WITH_A_TREE(gives_the_node_of_a_group),
 		WITH_A_TREE(says_why_a_group_cannot_be_tried),
+		WITH_A_TREE(waits_for_others_that_look),
+		WITH_A_TREE(does_not_wait_for_ever_for_its_turn),
 		WITH_A_TREE(takes_a_disk_that_cannot_be_seen_for_a_free_one),
 		WITH_A_TREE(knows_which_interface_has_an_address),
 	};
