@@ -95,15 +95,18 @@ static json_t *refusals_json(const Casemate__DescribeResponse *pod)
 	return refusals;
 }
 
-/* What only a confidential pod has. */
+/* What only a confidential pod has. Refusals that its agent did not tell are not none. */
 static void add_tee(const Casemate__DescribeResponse *pod, json_t *json)
 {
+	const bool is_known = pod->refusals_known;
+
 	if (!json || !pod->tee[0])
 		return;
 	(void)json_object_set_new(json, "tee", json_string(pod->tee));
-	(void)json_object_set_new(json, "refusals", refusals_json(pod));
+	(void)json_object_set_new(json, "refusals", is_known ? refusals_json(pod) : json_null());
 	(void)json_object_set_new(json, "refusal_count",
-				  json_integer((json_int_t)pod->refusal_count));
+				  is_known ? json_integer((json_int_t)pod->refusal_count)
+					   : json_null());
 }
 
 json_t *pods_json(const Casemate__DescribeResponse *pod)

@@ -129,7 +129,10 @@ struct pod_view {
 /* 0 and *ret, or -ENOENT. */
 int pod_view(struct pod *pod, const char *id, const char *exec_id, struct pod_view *ret);
 
-/* What the policy of a pod with a TEE has refused; NULL: nothing can be said of it (any more). */
+/*
+ * What the policy of a pod with a TEE has refused; NULL: nothing can be said of it (any more), which
+ * is not that it has refused nothing.
+ */
 typedef void pod_refusals_fn(void *data, const Agent__ListRefusalsResponse *list);
 void pod_refusals(struct pod *pod, pod_refusals_fn *done, void *data);
 

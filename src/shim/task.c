@@ -367,7 +367,8 @@ static void reply_described(void *data, const Agent__ListRefusalsResponse *list)
 		response.refusals = at;
 		response.n_refusals = list->n_refusals;
 	}
-	response.refusal_count = list ? list->count : 0;
+	response.refusals_known = list && (refusals || list->n_refusals == 0);
+	response.refusal_count = response.refusals_known ? list->count : 0;
 	rpc_call_reply(data, &response.base);
 	free(refusals);
 	pod_describe_done(&response);

@@ -13,9 +13,10 @@
  *	hang-policy    nor SetPolicy
  *	hang-create    nor CreateContainer; die-create, refuse-create
  *	hang-start     nor StartProcess; die-start
- *	hang-exec-process, hang-kill
+ *	hang-exec-process, hang-kill, hang-refusals
  *	die-run        ends soon after the first process was started; garbage-run: writes what is
  *	               no frame to the port then; shutdown: as a guest that powers off
+ *	refused        says that its policy has refused 70 calls, and one of them
  *	flood-port     sends answers that nobody asked for, and nothing else
  *	flood-console  writes to the console without an end
  *	long-output    answers ReadOutput with more than was asked for

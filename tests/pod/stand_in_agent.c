@@ -482,6 +482,23 @@ static void list(struct stand_in *stand_in, struct rpc_call *call, const void *m
 	rpc_call_reply(call, &response.base);
 }
 
+static void list_refusals(struct stand_in *stand_in, struct rpc_call *call, const void *message)
+{
+	Agent__ListRefusalsResponse response = AGENT__LIST_REFUSALS_RESPONSE__INIT;
+	Agent__Refused refused = AGENT__REFUSED__INIT, *at = &refused;
+
+	(void)message;
+	if (stand_in_hangs(stand_in, "refusals"))
+		return;
+	if (strcmp(stand_in->mode, "refused") == 0) {
+		memcpy(&refused.code, &(const char *){ "policy-exec" }, sizeof(refused.code));
+		response.refusals = &at;
+		response.n_refusals = 1;
+		response.count = 70;
+	}
+	rpc_call_reply(call, &response.base);
+}
+
 /* clang-format off */
 #define METHOD(request, fn) serve, &(const struct method){ &agent__##request##__descriptor, fn }
 
@@ -499,6 +516,7 @@ const struct rpc_method stand_in_methods[] = {
 	{ AGENT, "CloseInput",      METHOD(process_ref, close_input) },
 	{ AGENT, "DeleteProcess",   METHOD(process_ref, delete) },
 	{ AGENT, "ListProcesses",   METHOD(container_ref, list) },
+	{ AGENT, "ListRefusals",    METHOD(empty, list_refusals) },
 };
 /* clang-format on */
 const size_t stand_in_method_count = ARRAY_SIZE(stand_in_methods);

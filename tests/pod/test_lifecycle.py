@@ -362,6 +362,26 @@ def tee_refused():
     clean()
 
 
+@test("tee")
+def tee_refusals():
+    """what the agent's policy refused is told; if the agent does not tell it, that is unknown"""
+    for mode, known in ("", ([], 0)), ("refused", (["policy-exec"], 70)), \
+            ("hang-refusals", (None, None)):
+        detached("a", "sleep", mode=mode, **tee_options("sleep", config=(
+            f"simtee_socket={PLACE.dir}/nobody",)))
+        status, out, said = casemate("state", "a")
+        check(status == 0, said)
+        told = json.loads(out)["casemate"]
+        codes = told["refusals"] and [one["code"] for one in told["refusals"]]
+        check((codes, told["refusal_count"]) == known, mode, told)
+        check(casemate("delete", "--force", "a")[0] == 0)
+        clean()
+    detached("a", "sleep")
+    check("refusals" not in json.loads(casemate("state", "a")[1])["casemate"], "without a policy")
+    check(casemate("delete", "--force", "a")[0] == 0)
+    clean()
+
+
 @test("user")
 def tee_without():
     """without a processor --tee sim is refused by name"""
