@@ -22,7 +22,8 @@ enum {
 	CONSOLE_LINES = 12,
 	SPAWN_FDS = 16,
 	LOCK_TARGET = 31, /* QEMU holds it open and knows nothing of it */
-	LOSING_MS = 200,  /* between the port's end and QEMU's, if it is QEMU's */
+	LOSING_MS = 200,  /* between the ends of QEMU's port and of its monitor, or of QEMU */
+	LEAVING_MS = VMM_LINGER_MS + LEASE_KILL_MS, /* from then to QEMU's end, if both are gone */
 };
 
 static void tell_end(void *data)
@@ -171,12 +172,24 @@ static void vm_event(void *data, const struct vmm_event *event)
 
 static const struct vmm_events events = { .on_event = vm_event, .on_exit = vm_exited };
 
-static void agent_lost(void *data)
+static void qemu_stayed(void *data)
 {
-	pod_vm_lost(data, "the guest's agent broke the protocol, or ended");
+	pod_vm_lost(data, "QEMU hung up, and does not end");
 }
 
-/* If that is since QEMU has ended, then its end says more, and is here at once. */
+/* Who has also lost its monitor is at its end, which may take the kernel long: it says more. */
+static void agent_lost(void *data)
+{
+	struct pod *pod = data;
+
+	pod->losing = loop_source_free(pod->losing);
+	if (!vmm_is_leaving(pod->vmm))
+		pod_vm_lost(pod, "the guest's agent broke the protocol, or ended");
+	else if (loop_timer(pod->opts.loop, LEAVING_MS, qemu_stayed, pod, &pod->losing) < 0)
+		qemu_stayed(pod);
+}
+
+/* If that is since QEMU has ended, then its end says more, and is here soon. */
 static void agent_closed(void *data, struct rpc_conn *conn)
 {
 	struct pod *pod = data;

@@ -41,6 +41,7 @@ struct vmm {
 	void *data;
 	bool is_ending;
 	bool is_freed;
+	bool is_leaving; /* it has no monitor any more */
 	pid_t pid;
 	int pidfd; /* -1 once it was reaped */
 	enum spawn_isolation isolation;
@@ -142,6 +143,7 @@ static void vmm_on_gone(void *data, bool is_broken, const char *how)
 {
 	struct vmm *vmm = data;
 
+	vmm->is_leaving = true;
 	if (is_broken) {
 		vmm_stop(vmm);
 		vmm_tell(vmm, VMM_BROKEN, how);
@@ -412,6 +414,11 @@ int vmm_remove_disk(struct vmm *vmm, uint16_t lun, monitor_reply_fn *fn, void *d
 bool vmm_is_alive(const struct vmm *vmm)
 {
 	return vmm->pidfd >= 0;
+}
+
+bool vmm_is_leaving(const struct vmm *vmm)
+{
+	return vmm->is_leaving;
 }
 
 pid_t vmm_pid(const struct vmm *vmm)

@@ -116,6 +116,11 @@ int vmm_remove_disk(struct vmm *vmm, uint16_t lun, monitor_reply_fn *fn, void *d
 void vmm_stop(struct vmm *vmm);
 
 bool vmm_is_alive(const struct vmm *vmm);
+/*
+ * QEMU has hung up on its monitor, or broken its protocol: it ends, or is killed within
+ * VMM_LINGER_MS. Its end is told once the kernel has taken its memory and devices apart.
+ */
+bool vmm_is_leaving(const struct vmm *vmm);
 pid_t vmm_pid(const struct vmm *vmm); /* also after its end */
 enum spawn_isolation vmm_isolation(const struct vmm *vmm);
 

@@ -14,6 +14,7 @@
 enum {
 	DIED = 3,
 	SOON_MS = 30,
+	SLOW_END_US = 600000,
 	FLOOD_BYTES = 64 << 10,
 	LINE_MAX_BYTES = 64 << 10,
 	CALLS_MAX = 8192, /* the agent's */
@@ -58,6 +59,13 @@ static void on_later(void *data)
 	char garbage[64];
 
 	(void)stand_in_hangs(stand_in, "run");
+	if (is_mode(stand_in, "slow-end")) { /* as of much memory, or devices that are reset */
+		(void)close(stand_in->port_fd);
+		(void)close(stand_in->qmp_fd);
+		(void)close(stand_in->console_fd);
+		(void)usleep(SLOW_END_US);
+		_exit(DIED);
+	}
 	if (is_mode(stand_in, "shutdown")) {
 		say(stand_in->qmp_fd, "{\"event\": \"SHUTDOWN\", \"timestamp\": {\"seconds\": 1, "
 				      "\"microseconds\": 1}, \"data\": {\"guest\": true, "

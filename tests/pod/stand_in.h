@@ -16,6 +16,7 @@
  *	hang-exec-process, hang-kill, hang-refusals
  *	die-run        ends soon after the first process was started; garbage-run: writes what is
  *	               no frame to the port then; shutdown: as a guest that powers off
+ *	slow-end       ends like die-run, but all it has open is closed long before
  *	refused        says that its policy has refused 70 calls, and one of them
  *	flood-port     sends answers that nobody asked for, and nothing else
  *	flood-console  writes to the console without an end

@@ -783,6 +783,7 @@ FAILURES = [
     ("die-create", "ended by itself.*status is 3", True),
     ("die-start", "ended by itself.*status is 3", True),
     ("die-run", "ended by itself.*status is 3", True),
+    ("slow-end", "ended by itself.*status is 3", True),
     ("garbage-hello", "broke the protocol|as an agent does", True),
     ("garbage-run", "broke the protocol", True),
     ("old-hello", "as an agent does", True),
