@@ -19,6 +19,7 @@
 #include "sys/file.h"
 #include "sys/io.h"
 #include "sys/lockfile.h"
+#include "vmm/processor.h"
 
 #define AMD "1.3.6.1.4.1.3704.1."
 #define IDENTITY_NAME "identity.pem"
@@ -323,7 +324,7 @@ int identity_load(int dir_fd, struct identity *ret, struct err *err)
 	struct err none = { 0 };
 	int r;
 
-	r = lockfile_open(dir_fd, "lock", true, IDENTITY_LOCK_MS, &lock_fd, err);
+	r = lockfile_open(dir_fd, "lock", true, PROCESSOR_LOCK_MS, &lock_fd, err);
 	if (r < 0)
 		return r;
 	r = load(dir_fd, ret, &none);

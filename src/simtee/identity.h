@@ -23,7 +23,7 @@
 #include "base/macro.h"
 #include "simtee/report.h"
 
-enum { IDENTITY_SIZE_MAX = 64 << 10, IDENTITY_LOCK_MS = 10000 };
+enum { IDENTITY_SIZE_MAX = 64 << 10 };
 
 struct identity {
 	EVP_PKEY *key;
@@ -37,7 +37,7 @@ CLEANUP_FUNC(struct identity, identity_done)
 /*
  * dir_fd is a directory that this user may write to. -EBADMSG: identity.pem is not what was
  * written there; -EPERM: others may read or write it; -EWOULDBLOCK: somebody else is busy there for
- * IDENTITY_LOCK_MS; -EIO: libcrypto can't; what file_write_atomic() says.
+ * PROCESSOR_LOCK_MS of vmm/processor.h; -EIO: libcrypto can't; what file_write_atomic() says.
  */
 int identity_load(int dir_fd, struct identity *ret, struct err *err);
 

@@ -28,10 +28,10 @@
 #include "sys/child.h"
 #include "sys/file.h"
 #include "sys/sock.h"
+#include "vmm/processor.h"
 
 enum {
 	CERTIFICATES_MAX = 8 << 10,
-	HELLO_MS = 15000,
 	DIR_MODE = 0711, /* anybody may open root.pem, nobody may look what else there is */
 	KEY_FD = 3,
 };
@@ -255,7 +255,7 @@ static int hear_hello(struct key *key, struct err *err)
 	int r;
 
 	do
-		r = poll(&ready, 1, HELLO_MS);
+		r = poll(&ready, 1, PROCESSOR_KEY_MS);
 	while (r < 0 && errno == EINTR);
 	if (r <= 0)
 		return err_set(err, -ETIMEDOUT, "wait for the processor's key");

@@ -18,6 +18,7 @@
 #include "simtee/measure.h"
 #include "sys/sock.h"
 #include "sys/spawn.h"
+#include "vmm/processor.h"
 
 #define SERVICE "casemate.tee.v1.Processor"
 
@@ -430,7 +431,7 @@ static void take_request(struct session *session)
 		buf_done(&session->in);
 		memcpy(session->facts.host_data, session->request.message->host_data.data,
 		       sizeof(session->facts.host_data));
-		r = set_deadline(session, SESSION_MEASURE_MS);
+		r = set_deadline(session, PROCESSOR_MEASURE_MS);
 		if (r < 0)
 			(void)err_num(&err, r, "set a deadline");
 	}
@@ -519,7 +520,7 @@ void session_new(struct session_table *table, int take_fd)
 	table->sessions = session;
 	table->count++;
 	if (loop_add(table->loop, take_fd, EPOLLIN, on_input, session, &session->source) < 0 ||
-	    set_deadline(session, SESSION_REQUEST_MS) < 0)
+	    set_deadline(session, PROCESSOR_REQUEST_MS) < 0)
 		session_free(session);
 }
 

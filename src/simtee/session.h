@@ -23,9 +23,7 @@
 enum {
 	SESSIONS_MAX = 256,
 	SESSIONS_OF_USER_MAX = 64, /* of one that isn't root */
-	SESSION_REQUEST_MS = 5000,
-	SESSION_MEASURE_MS = 30000,
-	SESSION_STOP_MS = 2000, /* that QEMU's end is waited for as the processor ends */
+	SESSION_STOP_MS = 2000,	   /* that QEMU's end is waited for as the processor ends */
 };
 
 struct session;

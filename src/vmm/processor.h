@@ -4,6 +4,9 @@
  *
  * The processor starts QEMU, and so is its parent: here there are a pidfd, which tells QEMU's end
  * and can kill it, and the connection. The VM lives as long as that: closing it ends QEMU.
+ *
+ * All times of both sides are here: each step of the processor's has its own, and who launches waits
+ * for the sum of them, so that he hears which step it was.
  */
 #ifndef VMM_PROCESSOR_H
 #define VMM_PROCESSOR_H
@@ -16,10 +19,19 @@
 #include "sys/spawn.h"
 
 enum {
-	PROCESSOR_LAUNCH_MS = 10000, /* that an answer, or a part of one, may take */
+	PROCESSOR_LOCK_MS = 5000,     /* that another processor may be busy with the same key */
+	PROCESSOR_KEY_MS = 8000,      /* for the key to be there, if the processor has just begun */
+	PROCESSOR_REQUEST_MS = 5000,  /* for a request to be there, from the connection on */
+	PROCESSOR_MEASURE_MS = 20000, /* for measuring */
+	PROCESSOR_START_MS = 5000,    /* for all else: processes that start, the answer's way */
+	/* that an answer, or a part of one, may take */
+	PROCESSOR_LAUNCH_MS =
+		PROCESSOR_KEY_MS + PROCESSOR_REQUEST_MS + PROCESSOR_MEASURE_MS + PROCESSOR_START_MS,
 	PROCESSOR_MESSAGE_MAX = 64 << 10,
 	PROCESSOR_HOST_DATA = 32,
 };
+
+_Static_assert(PROCESSOR_LOCK_MS < PROCESSOR_KEY_MS, "who waits for the lock can still say so");
 
 struct processor_launch {
 	const struct spawn_request *spawn; /* argv, descriptors, IDs, memlock and nodes of it */

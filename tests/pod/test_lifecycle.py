@@ -363,6 +363,21 @@ def tee_refused():
 
 
 @test("tee")
+def tee_late():
+    """a processor that takes its time within its own limits is waited for"""
+    options = tee_options("exit", "6")
+    with Service() as service:
+        os.kill(service.process.pid, signal.SIGSTOP)
+        client = start("exit", "6", **options)
+        time.sleep(11)
+        check(client.poll() is None, "it is not given up")
+        os.kill(service.process.pid, signal.SIGCONT)
+        got = finish(client)
+        check(got == (6, b"", ""), got)
+    clean()
+
+
+@test("tee")
 def tee_refusals():
     """what the agent's policy refused is told; if the agent does not tell it, that is unknown"""
     for mode, known in ("", ([], 0)), ("refused", (["policy-exec"], 70)), \
