@@ -412,6 +412,18 @@ static int look_for_hardware(struct container *c, struct err *err)
 	return r;
 }
 
+static uint64_t hardware_ms(const struct container *c)
+{
+	const uint64_t asked = rpc_call_timeout_ms(c->call);
+	uint64_t kept = asked / 8 < CONTAINER_ANSWER_MS ? asked / 8 : CONTAINER_ANSWER_MS;
+
+	if (c->request->n_secrets > 0)
+		kept += PROVER_SECRETS_MS;
+	if (!asked)
+		return CONTAINER_HARDWARE_MS;
+	return asked > kept ? asked - kept : 1;
+}
+
 void container_create(struct container_table *table, struct rpc_call *call,
 		      Agent__CreateContainerRequest *take_request)
 {
@@ -420,7 +432,7 @@ void container_create(struct container_table *table, struct rpc_call *call,
 	struct err err = { 0 };
 	struct container *c = NULL;
 	size_t allowed = 0;
-	int r;
+	int r, timed;
 
 	r = check_request(table, take_request, &spec, &allowed, &err);
 	if (spec)
@@ -453,13 +465,13 @@ void container_create(struct container_table *table, struct rpc_call *call,
 	c->next = table->containers;
 	table->containers = c;
 	table->count++;
+	/* loading modules takes its time, too */
+	timed = loop_timer(table->loop, hardware_ms(c), on_create_timeout, c, &c->timer);
 	r = look_for_hardware(c, &err);
-	if (r < 0) {
+	if (r < 0)
 		end_create(c, r, err.msg);
-		return;
-	}
-	r = loop_timer(table->loop, CONTAINER_DISK_TIMEOUT_MS, on_create_timeout, c, &c->timer);
-	try_create(c, r < 0);
+	else
+		try_create(c, timed < 0);
 }
 
 static void on_deleted(void *data, uint32_t status, const char *said)

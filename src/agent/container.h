@@ -28,7 +28,9 @@ enum {
 	CONTAINER_MAX = 64,
 	CONTAINER_EXECS_MAX = 256, /* of all containers, ended ones that were not deleted too */
 	CONTAINER_PIDS_MAX = 4096, /* listed at once */
-	CONTAINER_DISK_TIMEOUT_MS = 10000, /* and passed-through devices */
+	/* for disks and passed-through devices, if the call doesn't say how long its maker waits */
+	CONTAINER_HARDWARE_MS = 10000,
+	CONTAINER_ANSWER_MS = 2000, /* of what it says, for all else */
 };
 
 struct process;
@@ -86,7 +88,10 @@ enum rpc_status container_status(int num);
 int container_table_init(struct container_table *table, struct loop *loop, struct reaper *reaper,
 			 struct err *err);
 
-/* Answers call when the container has been made, or couldn't be. */
+/*
+ * Answers call when the container has been made, or couldn't be. Disks and devices are waited for as
+ * long as the maker of the call waits, less what is needed to say which of them isn't there.
+ */
 void container_create(struct container_table *table, struct rpc_call *call,
 		      Agent__CreateContainerRequest *take_request);
 

@@ -44,6 +44,7 @@ struct rpc_call {
 	void *data;
 	struct rpc_call *prev, *next;
 	uint32_t id;
+	uint32_t timeout_ms;
 };
 
 struct rpc_conn {
@@ -246,6 +247,16 @@ static int conn_refuse(struct rpc_conn *conn, uint32_t id, int32_t code, const c
 	return 0;
 }
 
+/* What is none, or above what we can say, is no limit. */
+static uint32_t to_timeout_ms(int64_t timeout_ns)
+{
+	const int64_t ns_in_ms = 1000000;
+
+	if (timeout_ns <= 0 || timeout_ns > UINT32_MAX * ns_in_ms)
+		return 0;
+	return (uint32_t)((timeout_ns + ns_in_ms - 1) / ns_in_ms);
+}
+
 static int conn_request(struct rpc_conn *conn, const struct ttrpc_frame *frame)
 {
 	const struct rpc_method *method;
@@ -271,6 +282,7 @@ static int conn_request(struct rpc_conn *conn, const struct ttrpc_frame *frame)
 				   .method = method,
 				   .data = conn->opts.data,
 				   .id = frame->stream,
+				   .timeout_ms = to_timeout_ms(request.timeout_ns),
 				   .next = conn->calls };
 	if (call->next)
 		call->next->prev = call;
@@ -513,6 +525,11 @@ struct rpc_conn *rpc_call_conn(const struct rpc_call *call)
 const struct rpc_method *rpc_call_method(const struct rpc_call *call)
 {
 	return call->method;
+}
+
+uint32_t rpc_call_timeout_ms(const struct rpc_call *call)
+{
+	return call->timeout_ms;
 }
 
 void *rpc_call_data(const struct rpc_call *call)

@@ -135,6 +135,9 @@ void rpc_call_fail(struct rpc_call *call, int32_t code, const char *message);
 /* The connection that call came in on; NULL if that has ended. */
 struct rpc_conn *rpc_call_conn(const struct rpc_call *call);
 
+/* How long the caller waits for its answer, from when he made it; 0: he doesn't say. */
+uint32_t rpc_call_timeout_ms(const struct rpc_call *call);
+
 /* The method that was called, and its connection's opts.data; also once that has ended. */
 const struct rpc_method *rpc_call_method(const struct rpc_call *call);
 void *rpc_call_data(const struct rpc_call *call);

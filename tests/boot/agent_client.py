@@ -113,9 +113,11 @@ class Client:
         self.sock, self.stream, self.buffer, self.done = sock, -1, bytearray(), {}
         self.service = service
 
-    def send(self, method, payload=b""):
+    def send(self, method, payload=b"", within_s=0):
+        """within_s: what the call says of how long its answer is waited for; 0: nothing."""
         self.stream += 2
-        body = field(1, self.service) + field(2, method) + text(3, payload)
+        body = (field(1, self.service) + field(2, method) + text(3, payload) +
+                field(4, int(within_s * 1e9)))
         self.sock.sendall(struct.pack(">IIBB", len(body), self.stream, 1, 0) + body)
         return self.stream
 

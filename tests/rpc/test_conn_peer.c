@@ -58,6 +58,32 @@ static void garbage_ends_a_connection(void **state)
 	}
 }
 
+static void a_call_has_the_time_that_its_caller_says(void **state)
+{
+	static const struct {
+		int64_t ns;
+		uint32_t ms;
+	} told[] = { { 0, 0 },
+		     { 1500000000, 1500 },
+		     { 1, 1 },
+		     { INT64_C(4294967295000000), UINT32_MAX },
+		     { INT64_C(4294967295000001), 0 },
+		     { INT64_MAX, 0 },
+		     { -1, 0 },
+		     { INT64_MIN, 0 } };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(told); i++) {
+		CLEANUP(buf_done) struct buf buf = { 0 };
+
+		assert_int_equal(ttrpc_request_add(&buf, 1, SERVICE, "Later", told[i].ns, NULL), 0);
+		assert_int_equal(sock_write(f.raw_fd, buf.at, buf.len), buf.len);
+		turn_until(&f.kept_count, i + 1);
+		assert_int_equal(rpc_call_timeout_ms(f.kept[i]), told[i].ms);
+		rpc_call_reply(f.kept[i], NULL);
+	}
+}
+
 static void a_request_to_a_client_ends_the_connection(void **state)
 {
 	CLEANUP(buf_done) struct buf buf = { 0 };
@@ -308,6 +334,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CONN_TEST(garbage_ends_a_connection, setup),
+		CONN_TEST(a_call_has_the_time_that_its_caller_says, setup_server),
 		CONN_TEST(a_request_to_a_client_ends_the_connection, setup_client),
 		CONN_TEST(answers_to_nothing_are_ignored, setup_client),
 		CONN_TEST(an_even_stream_id_is_refused, setup_server),
