@@ -244,7 +244,7 @@ static enum kvm_answer kvm_try(int kvm_fd)
 enum kvm_answer kvm_probe(int proc_fd, int dev_fd, int *ret_fd)
 {
 	cleanup_close int kvm_fd = -1;
-	enum kvm_answer answer;
+	enum kvm_answer answer = KVM_HANGS;
 
 	if (!kvm_cpu_has_flag(proc_fd))
 		return KVM_NO_FLAG;
@@ -253,7 +253,8 @@ enum kvm_answer kvm_probe(int proc_fd, int dev_fd, int *ret_fd)
 		return errno == EACCES || errno == EPERM ? KVM_DENIED : KVM_NO_DEVICE;
 	if (ioctl(kvm_fd, KVM_GET_API_VERSION, 0) != KVM_API_VERSION)
 		return KVM_BAD_API;
-	answer = kvm_try(kvm_fd);
+	for (int i = 0; i < KVM_TRIES && answer == KVM_HANGS; i++)
+		answer = kvm_try(kvm_fd);
 	if (answer == KVM_USABLE && ret_fd)
 		*ret_fd = steal_fd(&kvm_fd);
 	return answer;

@@ -5,7 +5,8 @@
  *
  * The answer takes the processor's flags, the device, its API's version, and a guest of a few
  * instructions, run in a child that gets KVM_DEADLINE_MS and is then killed and left: a process
- * stuck in the kernel never holds the caller up.
+ * stuck in the kernel never holds the caller up. It may be the host that stood still, so a guest that
+ * hangs is tried KVM_TRIES times before that is believed.
  */
 #ifndef SYS_KVM_H
 #define SYS_KVM_H
@@ -14,7 +15,7 @@
 
 #include "base/bytes.h"
 
-enum { KVM_DEADLINE_MS = 1500, KVM_CPUINFO_MAX = 64 << 10 };
+enum { KVM_DEADLINE_MS = 1500, KVM_TRIES = 2, KVM_CPUINFO_MAX = 64 << 10 };
 
 enum kvm_answer {
 	KVM_USABLE,
@@ -23,7 +24,7 @@ enum kvm_answer {
 	KVM_DENIED,    /* there is, but not for this user */
 	KVM_BAD_API,   /* not KVM, or none of version 12 */
 	KVM_NO_GUEST,  /* the guest could not be made, or did not do as told */
-	KVM_HANGS,     /* the guest did not come to its end in time */
+	KVM_HANGS,     /* the guest never came to its end in time */
 	KVM_ANSWERS,
 };
 
