@@ -128,14 +128,14 @@ static int take_passed(int *ret_fd, struct err *err)
 static int listen_there(int dir_fd, const char *name, int *ret_fd, struct err *err)
 {
 	cleanup_close int other_fd = -1;
-	int r = sock_listen(dir_fd, name, ret_fd, err);
+	int r = sock_listen_for_all(dir_fd, name, ret_fd, err);
 
 	if (r != -EADDRINUSE || sock_connect(dir_fd, name, &other_fd, NULL) != -ECONNREFUSED)
 		return r;
 	/* left over: the one who made it has gone */
 	if (unlinkat(dir_fd, name, 0) < 0)
 		return err_sys(err, "remove '%s'", name);
-	return sock_listen(dir_fd, name, ret_fd, err);
+	return sock_listen_for_all(dir_fd, name, ret_fd, err);
 }
 
 /* For everybody to connect to, in a directory that only root may change. */
@@ -160,10 +160,7 @@ static int listen_at(const char *path, int *ret_fd, struct err *err)
 	if (st.st_uid != 0 || st.st_mode & 022)
 		return err_set(err, -EPERM, "listen on '%s': others may write to its directory",
 			       path);
-	r = listen_there(dir_fd, name, ret_fd, err);
-	if (r == 0 && fchmodat(dir_fd, name, 0666, 0) < 0)
-		return err_sys(err, "open '%s' to all", path);
-	return r;
+	return listen_there(dir_fd, name, ret_fd, err);
 }
 
 /* --- running ---------------------------------------------------------------------------------- */

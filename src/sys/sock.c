@@ -3,12 +3,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 enum { BACKLOG = 64, LENGTH_SIZE = 4 };
 
@@ -35,24 +37,46 @@ static int make_address(int dir_fd, const char *name, struct sockaddr_un *ret_ad
 	return 0;
 }
 
-int sock_listen(int dir_fd, const char *name, int *ret_fd, struct err *err)
+/*
+ * Whoever finds the name can connect: so it is made under another one, which is nobody's but this
+ * process's, and has its own once it listens and has its mode. link(2) takes no name that exists.
+ */
+static int listen_as(int dir_fd, const char *name, mode_t mode, int *ret_fd, struct err *err)
 {
 	cleanup_close int fd = -1;
 	struct sockaddr_un addr;
+	char made[NAME_MAX + 1];
 	int r;
 
-	r = make_address(dir_fd, name, &addr);
+	(void)snprintf(made, sizeof(made), "%s.%d", name, (int)getpid());
+	r = make_address(dir_fd, made, &addr);
 	if (r < 0)
 		return err_num(err, r, "listen on '%s'", name);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return err_sys(err, "make a socket for '%s'", name);
+	(void)unlinkat(dir_fd, made, 0); /* of one of our number, who died right here */
 	/* bind(2) gives the name the mode of the socket: no moment with a wider one */
-	if (fchmod(fd, 0600) < 0 || bind(fd, (const struct sockaddr *)&addr, sizeof(addr)) < 0 ||
-	    listen(fd, BACKLOG) < 0)
+	if (fchmod(fd, 0600) < 0 || bind(fd, (const struct sockaddr *)&addr, sizeof(addr)) < 0)
 		return err_sys(err, "listen on '%s'", name);
+	if (listen(fd, BACKLOG) < 0 || fchmodat(dir_fd, made, mode, 0) < 0 ||
+	    linkat(dir_fd, made, dir_fd, name, 0) < 0)
+		r = errno == EEXIST ? -EADDRINUSE : -errno;
+	(void)unlinkat(dir_fd, made, 0);
+	if (r < 0)
+		return err_num(err, r, "listen on '%s'", name);
 	*ret_fd = steal_fd(&fd);
 	return 0;
+}
+
+int sock_listen(int dir_fd, const char *name, int *ret_fd, struct err *err)
+{
+	return listen_as(dir_fd, name, 0600, ret_fd, err);
+}
+
+int sock_listen_for_all(int dir_fd, const char *name, int *ret_fd, struct err *err)
+{
+	return listen_as(dir_fd, name, 0666, ret_fd, err);
 }
 
 int sock_connect(int dir_fd, const char *name, int *ret_fd, struct err *err)

@@ -21,14 +21,16 @@ int sock_pair(int type, int ret_fds[2]);
 
 /*
  * Stream sockets by a name below a directory (O_PATH will do); the directory's own path may be
- * of any length, as /proc/self/fd stands in for it. -ENAMETOOLONG: a name over some 85 bytes.
+ * of any length, as /proc/self/fd stands in for it. -ENAMETOOLONG: a name over some 75 bytes.
  *
  * sock_listen() makes the name, for this user only (0600), and a socket that doesn't block;
- * -EADDRINUSE: the name exists, in use or left over. Who listens removes the name.
+ * sock_listen_for_all() for everybody (0666). Whoever finds the name can connect: it is there only
+ * once somebody listens. -EADDRINUSE: the name exists, in use or left over. Who listens removes it.
  * sock_connect() blocks until there is room in the listener's queue; -ENOENT: no such name;
  * -ECONNREFUSED: nobody listens there.
  */
 int sock_listen(int dir_fd, const char *name, int *ret_fd, struct err *err);
+int sock_listen_for_all(int dir_fd, const char *name, int *ret_fd, struct err *err);
 int sock_connect(int dir_fd, const char *name, int *ret_fd, struct err *err);
 
 /* The next connection: -EAGAIN if none waits (any longer). What it returns doesn't block. */
