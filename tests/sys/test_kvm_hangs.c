@@ -22,7 +22,7 @@
 enum {
 	PAGE = 4096,
 	SLACK_MS = 1400, /* beside the deadlines */
-	SAID = 0x4a,	/* what the guest comes to, and says on the port */
+	SAID = 0x4a,	 /* what the guest comes to, and says on the port */
 	PORT = 0xe9,
 };
 
