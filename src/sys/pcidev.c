@@ -152,13 +152,12 @@ static void name_group(int group, char ret[static 24])
 }
 
 /*
- * Of what only one may have open at a time, each look keeps the others out: so they take turns, all
- * users of the host, and only they do that with /dev. Who never lets go is not waited for: he could
- * be anybody.
+ * Of what only one may have open at a time, each look keeps the others out: so they take turns. Who
+ * never lets go is not waited for: he could be anybody.
  */
-static int take_turn(int dev_fd)
+static int take_turn(int dev_fd, const char *path, int flags)
 {
-	int fd = open_again(dev_fd, ".", O_RDONLY | O_DIRECTORY);
+	int fd = open_again(dev_fd, path, O_RDONLY | flags);
 
 	if (fd >= 0)
 		(void)file_lock(fd, true, PCIDEV_TURN_MS);
@@ -167,7 +166,7 @@ static int take_turn(int dev_fd)
 
 int pcidev_group_try(int dev_fd, int group)
 {
-	cleanup_close int turn_fd = take_turn(dev_fd); /* outlives fd: it is closed after it */
+	cleanup_close int turn_fd = take_turn(dev_fd, "vfio", O_DIRECTORY); /* closed after fd */
 	cleanup_close int fd = -1;
 	char path[24];
 
@@ -203,13 +202,14 @@ int pcidev_group_give(int dev_fd, int group, const struct pcidev_owner *to)
 
 int pcidev_disk_try(int dev_fd, const char *name)
 {
-	cleanup_close int turn_fd = take_turn(dev_fd); /* as above */
+	cleanup_close int turn_fd = -1; /* closed after fd */
 	cleanup_close int fd = -1;
 	char path[NAME_MAX + 1];
 
 	(void)snprintf(path, sizeof(path), "%s", name);
 	for (char *c = path; *c; c++)
 		*c = *c == '!' ? '/' : *c;
+	turn_fd = take_turn(dev_fd, path, O_NONBLOCK);
 	fd = open_again(dev_fd, path, O_RDONLY | O_EXCL | O_NONBLOCK);
 	return fd == -EBUSY ? -EBUSY : 0; /* a drive without a medium is in nobody's use */
 }

@@ -54,8 +54,8 @@ int pcidev_config_write(int sysfs_fd, const char *device, off_t at, uint32_t val
  * one at a time can open a group, and its devices keep it open; so it is opened, and closed. A
  * group without a node (no driver of VFIO has a device of it) is free.
  *
- * Who looks by this or by pcidev_disk_try() at the same time is waited for, whoever's process it
- * is, by a lock on /dev itself (flock()), up to PCIDEV_TURN_MS: a look is no use.
+ * Who looks at the same time is waited for, by flock() on /dev/vfio, up to PCIDEV_TURN_MS: a look
+ * is no use.
  */
 int pcidev_group_try(int dev_fd, int group);
 
@@ -72,7 +72,8 @@ int pcidev_group_give(int dev_fd, int group, const struct pcidev_owner *to);
 
 /*
  * Whether the kernel uses a disk or a partition, mounted in any namespace, as swap or below another
- * device: 0 or -EBUSY. name is that of sysfs ("cciss!c0d0" is /dev/cciss/c0d0).
+ * device: 0 or -EBUSY. name is that of sysfs ("cciss!c0d0" is /dev/cciss/c0d0). Others that look wait
+ * as above, by flock() on its node, which udev holds while it looks at what is on the disk.
  */
 int pcidev_disk_try(int dev_fd, const char *name);
 

@@ -156,7 +156,7 @@ static void says_why_a_group_cannot_be_tried(void **state)
 }
 
 /* A looker that has its turn until what he looks at is as it was, and then ends. */
-static pid_t start_looker(void)
+static pid_t start_looker(const char *turn)
 {
 	int pipe_fds[2];
 	pid_t pid;
@@ -166,7 +166,7 @@ static pid_t start_looker(void)
 	pid = fork();
 	assert_true(pid >= 0);
 	if (pid == 0) {
-		int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		int fd = openat(dir_fd, turn, O_RDONLY | O_CLOEXEC);
 
 		if (file_lock(fd, true, 0) < 0 || write(pipe_fds[1], "x", 1) != 1)
 			_exit(1);
@@ -187,13 +187,14 @@ static void waits_for_others_that_look(void **state)
 	(void)state;
 	assert_int_equal(mkdirat(dir_fd, "vfio", 0700), 0);
 	assert_int_equal(mkdirat(dir_fd, "vfio/8", 0700), 0);
-	pid = start_looker();
+	pid = start_looker("vfio");
 	assert_int_equal(pcidev_group_try(dir_fd, 8), 0);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(status, 0);
 
 	assert_int_equal(mkdirat(dir_fd, "vfio/8", 0700), 0);
-	pid = start_looker();
+	put("sda", "", 0);
+	pid = start_looker("sda");
 	assert_int_equal(pcidev_disk_try(dir_fd, "sda"), 0);
 	assert_int_equal(faccessat(dir_fd, "vfio/8", F_OK, 0), -1);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
@@ -203,9 +204,11 @@ static void waits_for_others_that_look(void **state)
 /* Anybody can lock a directory that he can open. */
 static void does_not_wait_for_ever_for_its_turn(void **state)
 {
-	cleanup_close int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	cleanup_close int fd = -1;
 
 	(void)state;
+	assert_int_equal(mkdirat(dir_fd, "vfio", 0700), 0);
+	fd = openat(dir_fd, "vfio", O_RDONLY | O_CLOEXEC);
 	assert_int_equal(file_lock(fd, true, 0), 0);
 	assert_int_equal(pcidev_group_try(dir_fd, 8), 0);
 }
