@@ -177,6 +177,12 @@ class Emulator:
     def console_size(self):
         return os.path.getsize(self.path("console.log"))
 
+    def console(self, since):
+        """Its lines from that byte on, or from a new boot's first."""
+        with open(self.path("console.log"), encoding="utf-8", errors="replace") as file:
+            file.seek(since if since <= self.console_size() else 0)
+            return file.read().splitlines()
+
     def lost(self, since):
         """What the server's KVM has seen of a guest that the emulated processor has lost."""
         return self.said("^emulation: .*kvm_exit", since)

@@ -21,6 +21,7 @@ from emulator import Emulator, Infrastructure  # noqa: E402
 
 AGAIN_MAX = 2
 PATIENCE_S = 120
+CONSOLE_LINES = 80
 
 
 class Result:
@@ -118,7 +119,7 @@ class Bench:
                 self.boot()
 
     def test(self, name, function):
-        started = time.monotonic()
+        started, since = time.monotonic(), self.emulator.console_size()
         try:
             self.steadily(function)
         except Exception as error:  # every failure of a test is its own line
@@ -129,6 +130,8 @@ class Bench:
             print(f"not ok - {name}")
             print("".join(f"#   {line}\n" for line in
                           f"line {frames[-1:]}: {kind}{error}".splitlines()), end="")
+            for line in self.emulator.console(since)[-CONSOLE_LINES:]:
+                print(f"#   console: {line}")
         else:
             print(f"ok - {name}")
         print(f"# {time.monotonic() - started:.1f} s", flush=True)
