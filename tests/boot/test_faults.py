@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # What goes wrong under way: bytes changed on disk, guests that do not come up, processes killed.
 # timeout: 300
+import contextlib
 import glob
 import hashlib
 import os
@@ -251,10 +252,11 @@ with bench.check(f"all of it killed at a random moment, then recover: nothing le
         kinds = chance.sample(["casemate-shim", "qemu", "casemate", "prepare"],
                               chance.randint(1, 4))
         for pid, line in bench.processes():
-            with open(f"/proc/{pid}/comm", encoding="utf-8") as file:
-                comm = file.read().strip()
-            if any(kind in comm or kind in line for kind in kinds):
-                os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has ended
+                with open(f"/proc/{pid}/comm", encoding="utf-8") as file:
+                    comm = file.read().strip()
+                if any(kind in comm or kind in line for kind in kinds):
+                    os.kill(pid, signal.SIGKILL)
         client.wait(150)
         if client.returncode == 0 and me.pod("victim"):
             me("delete", "--force", "victim").ok()
