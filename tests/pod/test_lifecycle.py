@@ -7,12 +7,14 @@
 # /run of their own, `user` under another user id; whoever else starts this runs everything as himself.
 import concurrent.futures
 import concurrent.futures.thread	# now: another user may not be able to read it later
+import contextlib
 import fcntl
 import glob
 import json
 import os
 import random
 import re
+import select
 import shutil
 import signal
 import socket
@@ -222,11 +224,15 @@ def pids(name):
 
 
 def kill(*victims):
+    """All of them; then waits until they have let go of what they had open: locks, for one."""
+    ends = []
     for pid in victims:
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
+        with contextlib.suppress(ProcessLookupError):
+            ends.append(os.pidfd_open(pid))
+            signal.pidfd_send_signal(ends[-1], signal.SIGKILL)
+    for pidfd in ends:
+        check(select.select([pidfd], [], [], 10)[0], "a killed process does not end")
+        os.close(pidfd)
 
 
 def sweep():
