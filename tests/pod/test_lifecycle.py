@@ -1021,7 +1021,7 @@ def client_before_create():
     status, out, said = call(argv)
     check(status == 0 and out.startswith(b"unix://"), status, out, said)
     check(casemate("state", "b")[0] != 0, "a client comes and goes")
-    until(lambda: pids("containerd-shim") == shims, "it has ended", 3)
+    until(lambda: pids("containerd-shim") == shims, "it has ended")
     check(casemate("delete", "--force", "first")[0] == 0)
     clean()
 
@@ -1043,7 +1043,7 @@ def client_before_connecting():
         if connects:
             check(ask("a", "Connect", b"")[0] != 1 and pids("containerd-shim"), "it stays")
             connection.close()
-        clean(1 if not connects else 5)
+        clean(1 if not connects else 10)
 
 
 @test("kills", "user")
