@@ -966,14 +966,28 @@ for _step, _mode, _command in STEPS:
                 killing(_step, _mode, _command, _victims, _background))
 
 
+def start_and_wait(command, flags):
+    """A foreground run of a command that stays and says something, which waits for its end now: it
+    does before it hands on the first of the output."""
+    reader, writer = os.pipe()
+    client = start("cat" if command == "sleep" else command, flags=["-i", *flags], stdin=reader)
+    os.close(reader)
+    os.write(writer, b"x")
+    check(os.read(client.stdout.fileno(), 1), "it says nothing")
+    return client, writer
+
+
 @test("kills", "user")
 def told_to_end():
     """SIGTERM, SIGINT or SIGHUP to a shim ends its pod, whatever that does, and nothing is left"""
     for number in signal.SIGTERM, signal.SIGINT, signal.SIGHUP:
         for step, mode, command in STEPS:
             for flags in [], ["-d"]:
-                client = start(command, mode=mode, flags=["--name", "a", *flags])
-                started = step in ("running", "flowing")
+                started, input_fd = step in ("running", "flowing"), None
+                if started and not flags:
+                    client, input_fd = start_and_wait(command, ["--name", "a"])
+                else:
+                    client = start(command, mode=mode, flags=["--name", "a", *flags])
                 until(lambda: pids("stand-in"), "QEMU is there")
                 if started:
                     until(lambda: status_of("a") == "running", "it runs")
@@ -986,6 +1000,8 @@ def told_to_end():
                     [0, 125, 126, 137] if step == "start" else [125]
                 check(status in wanted, step, flags, status, said)
                 check(status != 125 or len(error_lines(said)) == 1 and "ended" in said, said)
+                if input_fd is not None:
+                    os.close(input_fd)
                 clean(2)
                 check(casemate("recover")[1] == b"nothing to recover\n")
     detached("a", "exit", "0")
