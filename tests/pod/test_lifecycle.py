@@ -276,13 +276,19 @@ class Service:
             [f"{PLACE.bin}/casemate-simtee", "--qemu", PLACE.program(""), "--dir",
              f"{PLACE.dir}/simtee", "--uid-first", "90000", "--uid-count", "4096",
              "--socket", SOCKET], stderr=subprocess.DEVNULL)
-        until(lambda: os.path.exists(SOCKET), "the processor listens")
+        until(self.listens, "the processor listens")
         return self
 
     def __exit__(self, *_):
         self.process.terminate()
         check(self.process.wait(10) in (0, -signal.SIGKILL), "its end", self.process.returncode)
-        check(not pids("casemate-simtee"), "the key's process ends with it")
+        until(lambda: not pids("casemate-simtee"), "the key's process ends with it")
+
+    @staticmethod
+    def listens():
+        """A name alone may be what a killed one left, or not listened at yet."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            return connection.connect_ex(SOCKET) == 0
 
     def children(self):
         return [pid for pid, _ in processes("stand-in")]
