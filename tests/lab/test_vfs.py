@@ -83,9 +83,11 @@ def both(bench):
 
 def hold_vfs(bench, count):
     """`casemate devices vfs` in the server's background; its process."""
-    bench.run("sh", "-c", f"casemate devices vfs {AT['nvme0']} {count} >/tmp/vfs 2>&1 & "
-              "echo $! >/tmp/vfs.pid; for i in 1 2 3 4 5 6 7 8 9; do grep -q has /tmp/vfs && exit; "
-              "sleep 1; done; cat /tmp/vfs; exit 1").ok()
+    # without the one before: it may be read sooner than it is emptied
+    bench.run("sh", "-c", "rm -f /tmp/vfs; "
+              f"casemate devices vfs {AT['nvme0']} {count} >/tmp/vfs 2>&1 & "
+              "echo $! >/tmp/vfs.pid; for i in 1 2 3 4 5 6 7 8 9; do "
+              "grep -qs has /tmp/vfs && exit; sleep 1; done; cat /tmp/vfs; exit 1").ok()
     return bench.run("cat", "/tmp/vfs.pid").ok().text.strip()
 
 
