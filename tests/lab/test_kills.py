@@ -59,9 +59,12 @@ while time.monotonic() < end:
     shim = shim or find(b"casemate-shim")
     if shim and reached(shim):
         pids = {"shim": shim, "qemu": find(b"qemu") if "qemu" in who else 0}
-        for name in who:
-            os.kill(pids[name], signal.SIGKILL)
-        did = "killed"
+        for pid in (pids[name] for name in who if pids[name]):
+            try:
+                os.kill(pid, signal.SIGKILL)
+                did = "killed"
+            except ProcessLookupError:  # it has ended, or it went with the one before
+                pass
         break
     pid, status = os.waitpid(child, os.WNOHANG)
     if pid:
@@ -110,14 +113,16 @@ def works(bench):
                   "ip link set $name down").ok()
 
 
-def run_argv(name):
-    return ["casemate", "run", "--name", name, *FLAGS, "oci:/srv/image", "--", "echo", "here"]
+def run_argv(name, stays=False):
+    script = "echo here" + ("; exec sleep 1000" if stays else "")
+    return ["casemate", "run", "--name", name, *FLAGS, "oci:/srv/image", "--", "sh", "-c", script]
 
 
 def killed(point, who, again):
     def test(bench):
         before = pods.drivers(bench)
-        found = bench.python(KILLER, point, who, *run_argv("killed"), timeout_s=250).ok().text
+        argv = run_argv("killed", point == "runs")
+        found = bench.python(KILLER, point, who, *argv, timeout_s=250).ok().text
         did, how = found.split()[:2]
         equal(how, "ended", f"the client: {found}")
         # what is to be killed at the end may have ended before
