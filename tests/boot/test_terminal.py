@@ -6,7 +6,6 @@ import os
 import signal
 import sys
 import termios
-import time
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
@@ -24,11 +23,17 @@ def modes(terminal):
     return termios.tcgetattr(terminal.fd)
 
 
-def interrupted(terminal):
+def runs(pod, *words):
+    """In the terminal's foreground; the shell has changed the terminal's modes before."""
+    eventually(lambda: list(words) in [line.split()[1:] for line in me("ps", pod).ok().lines],
+               f"{' '.join(words)} in ps")
+
+
+def interrupted(terminal, pod):
     """^C ends what runs in the shell, not the shell."""
-    terminal.send(b"sleep 1000\n")
-    terminal.expect(rb"sleep 1000\r\n")
-    time.sleep(0.5)
+    terminal.send(b"sleep 2000\n")
+    terminal.expect(rb"sleep 2000\r\n")
+    runs(pod, "sleep", "2000")
     terminal.send(b"\x03")
     terminal.expect(rb"\^C\r\n[^\n]*# (\x1b\[6n)?$")
     terminal.send(b"echo status $?\n")
@@ -48,7 +53,7 @@ def resized(terminal):
 
 
 with bench.check("run -it: echo, ^C, the window's size, CR LF, the status; modes as before", me):
-    terminal = me.terminal("run", "-it", ref, "--", "/bin/sh", rows=31, columns=97)
+    terminal = me.terminal("run", "-it", "--name", "it", ref, "--", "/bin/sh", rows=31, columns=97)
     before = modes(terminal)
     terminal.expect(PROMPT)
     terminal.send(b"tty; echo $TERM; test -t 0 && test -t 1 && test -t 2 && echo all; ls /dev\n")
@@ -56,7 +61,7 @@ with bench.check("run -it: echo, ^C, the window's size, CR LF, the status; modes
     terminal.expect(rb"xterm\r\nall\r\n")
     terminal.expect(rb"console")
     terminal.expect(PROMPT)
-    interrupted(terminal)
+    interrupted(terminal, "it")
     resized(terminal)
     terminal.send(b"exit 7\n")
     eventually(lambda: terminal.process.poll() is not None, "its end", 30)
@@ -68,11 +73,11 @@ with bench.check("exec -it in a pod that was started without one"):
     terminal = me.terminal("exec", "-it", "bg", "/bin/sh", rows=31, columns=97)
     before = modes(terminal)
     terminal.expect(PROMPT)
-    interrupted(terminal)
+    interrupted(terminal, "bg")
     resized(terminal)
     terminal.send(b"cat\n")
     terminal.expect(rb"cat\r\n")
-    time.sleep(0.5)  # the shell changes the terminal's modes, which drops what was typed
+    runs("bg", "cat")  # what is typed sooner is dropped as the modes change
     terminal.send(b"typed\n")
     terminal.expect(rb"typed\r\ntyped\r\n")
     terminal.send(b"\x04")
