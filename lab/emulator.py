@@ -7,11 +7,13 @@ that keeps it lives. QEMU is killed by the kernel when that process ends, howeve
 import contextlib
 import ctypes
 import fcntl
+import json
 import os
 import re
 import select
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -22,6 +24,7 @@ from channel import SILENCE_S, Channel, LabError, to_own_streams
 HERE = os.path.dirname(os.path.realpath(__file__))
 ROOT = os.path.dirname(HERE)
 STARTS_MAX = 3
+QMP_S = 5
 PR_SET_PDEATHSIG = 1
 libc = ctypes.CDLL(None)
 
@@ -182,6 +185,25 @@ class Emulator:
         with open(self.path("console.log"), encoding="utf-8", errors="replace") as file:
             file.seek(since if since <= self.console_size() else 0)
             return file.read().splitlines()
+
+    def processors(self):
+        """Where they are, as QEMU says: the only one who can once the server is silent."""
+        ask = [{"execute": "qmp_capabilities"}, {"execute": "human-monitor-command", "arguments":
+                                                 {"command-line": "info registers -a"}}]
+        folder = os.open(self.dir, os.O_PATH)  # a socket's path has to be short
+        try:
+            with socket.socket(socket.AF_UNIX) as qmp, qmp.makefile("rw", encoding="utf-8") as lines:
+                qmp.settimeout(QMP_S)
+                qmp.connect(f"/proc/self/fd/{folder}/qmp")
+                lines.write("".join(json.dumps(line) + "\n" for line in ask))
+                lines.flush()
+                said = next(answer["return"] for answer in map(json.loads, lines)
+                            if answer.get("return"))
+        except (OSError, ValueError, StopIteration) as error:
+            return [f"they cannot be asked: {error}"]
+        finally:
+            os.close(folder)
+        return [line for line in said.splitlines() if re.match(r"CPU#|RIP|CR0|EFER|CS ", line)]
 
     def lost(self, since):
         """What the server's KVM has seen of a guest that the emulated processor has lost."""

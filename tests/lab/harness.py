@@ -132,6 +132,7 @@ class Bench:
                           f"line {frames[-1:]}: {kind}{error}".splitlines()), end="")
             for line in self.emulator.console(since)[-CONSOLE_LINES:]:
                 print(f"#   console: {line}")
+            print("".join(f"#   processors: {line}\n" for line in self.emulator.processors()), end="")
         else:
             print(f"ok - {name}")
         print(f"# {time.monotonic() - started:.1f} s", flush=True)
