@@ -166,10 +166,11 @@ static int take_turn(int dev_fd, const char *path, int flags)
 
 int pcidev_group_try(int dev_fd, int group)
 {
-	cleanup_close int turn_fd = take_turn(dev_fd, "vfio", O_DIRECTORY); /* closed after fd */
+	cleanup_close int turn_fd = -1; /* closed after fd */
 	cleanup_close int fd = -1;
 	char path[24];
 
+	turn_fd = take_turn(dev_fd, "vfio", O_DIRECTORY);
 	name_group(group, path);
 	fd = open_again(dev_fd, path, O_RDWR);
 	return fd == -ENOENT || fd >= 0 ? 0 : fd;
