@@ -151,29 +151,38 @@ static void name_group(int group, char ret[static 24])
 	(void)snprintf(ret, 24, "vfio/%d", group);
 }
 
-/*
- * Of what only one may have open at a time, each look keeps the others out: so they take turns. Who
- * never lets go is not waited for: he could be anybody.
- */
-static int take_turn(int dev_fd, const char *path, int flags)
+static int try_open(int dev_fd, const char *path, int flags)
 {
-	int fd = open_again(dev_fd, path, O_RDONLY | flags);
+	cleanup_close int fd = open_again(dev_fd, path, flags);
 
-	if (fd >= 0)
-		(void)file_lock(fd, true, PCIDEV_TURN_MS);
-	return fd;
+	return fd < 0 ? fd : 0;
+}
+
+/*
+ * Opens what only one may have open at a time. Each look keeps the others out: so they take turns.
+ * Who never lets go is not waited for: he could be anybody.
+ */
+static int try_in_turn(int dev_fd, const char *turn, const char *path, int flags)
+{
+	int turn_fd = open_again(dev_fd, turn, O_RDONLY | O_NONBLOCK);
+	int r;
+
+	if (turn_fd >= 0)
+		(void)file_lock(turn_fd, true, PCIDEV_TURN_MS);
+	r = try_open(dev_fd, path, flags);
+	if (turn_fd >= 0)
+		(void)close(turn_fd);
+	return r;
 }
 
 int pcidev_group_try(int dev_fd, int group)
 {
-	cleanup_close int turn_fd = -1; /* closed after fd */
-	cleanup_close int fd = -1;
 	char path[24];
+	int r;
 
-	turn_fd = take_turn(dev_fd, "vfio", O_DIRECTORY);
 	name_group(group, path);
-	fd = open_again(dev_fd, path, O_RDWR);
-	return fd == -ENOENT || fd >= 0 ? 0 : fd;
+	r = try_in_turn(dev_fd, "vfio", path, O_RDWR);
+	return r == -ENOENT ? 0 : r;
 }
 
 int pcidev_group_owner(int dev_fd, int group, struct pcidev_owner *ret)
@@ -203,16 +212,14 @@ int pcidev_group_give(int dev_fd, int group, const struct pcidev_owner *to)
 
 int pcidev_disk_try(int dev_fd, const char *name)
 {
-	cleanup_close int turn_fd = -1; /* closed after fd */
-	cleanup_close int fd = -1;
 	char path[NAME_MAX + 1];
 
 	(void)snprintf(path, sizeof(path), "%s", name);
 	for (char *c = path; *c; c++)
 		*c = *c == '!' ? '/' : *c;
-	turn_fd = take_turn(dev_fd, path, O_NONBLOCK);
-	fd = open_again(dev_fd, path, O_RDONLY | O_EXCL | O_NONBLOCK);
-	return fd == -EBUSY ? -EBUSY : 0; /* a drive without a medium is in nobody's use */
+	/* a drive without a medium is in nobody's use */
+	return try_in_turn(dev_fd, path, path, O_RDONLY | O_EXCL | O_NONBLOCK) == -EBUSY ? -EBUSY
+											 : 0;
 }
 
 int pcidev_interface_try(const char *name)
