@@ -547,7 +547,7 @@ static void garbage_to_the_processor_harms_nobody(void **state)
 
 		assert_int_equal(processor_connect(machine.socket, &fd, NULL), 0);
 		assert_int_equal(write(fd, texts[i].at, texts[i].len), (ssize_t)texts[i].len);
-		assert_int_equal(sock_set_timeout(fd, 10000), 0);
+		assert_int_equal(sock_set_timeout(fd, 3000), 0);
 		assert_int_equal(sock_recv_msg(fd, 65536, &answer, &none, 0, &count, &err), 0);
 		assert_true(processor_read_end(fd, &status, NULL) < 0);
 		assert_int_equal(close(fd), 0);
@@ -573,7 +573,7 @@ static void too_many_descriptors_are_refused(void **state)
 	assert_int_equal(processor_connect(machine.socket, &fd, NULL), 0);
 	assert_int_equal(
 		sock_send_msg(fd, (struct bytes){ (const uint8_t *)"x", 1 }, many, 128, NULL), 0);
-	assert_int_equal(sock_set_timeout(fd, 10000), 0);
+	assert_int_equal(sock_set_timeout(fd, 3000), 0);
 	assert_int_equal(sock_recv_msg(fd, 65536, &answer, &status, 0, &count, NULL), 0);
 	assert_non_null(memmem(answer.at, answer.len, "more than 127 descriptors", 25));
 	assert_int_equal(close(fd), 0);
@@ -588,7 +588,7 @@ static void who_says_nothing_is_sent_away(void **state)
 	(void)state;
 	only_as_root();
 	assert_int_equal(processor_connect(machine.socket, &fd, NULL), 0);
-	assert_int_equal(sock_set_timeout(fd, 15000), 0);
+	assert_int_equal(sock_set_timeout(fd, 8000), 0);
 	assert_int_equal(sock_recv_msg(fd, 65536, &answer, &none, 0, &count, NULL), 0);
 	assert_non_null(memmem(answer.at, answer.len, "takes too long", 14));
 	assert_int_equal(close(fd), 0);
