@@ -49,7 +49,10 @@ static int delete_pod(struct target *target, bool force, struct err *err)
 			    target->name.pod, live);
 	if (pod)
 		casemate__describe_response__free_unpacked(pod, NULL);
-	return r < 0 ? r : client_shutdown(&target->client, err);
+	if (r >= 0)
+		r = client_shutdown(&target->client, err);
+	/* also of a shim that was killed before it could answer */
+	return r < 0 ? r : client_gone(&target->client, err);
 }
 
 static int delete_container(struct target *target, bool force, struct err *err)

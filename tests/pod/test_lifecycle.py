@@ -782,6 +782,32 @@ def asked_of_one_that_hangs():
     clean()
 
 
+def open_files(pid):
+    found = []
+    for path in glob.glob(f"/proc/{pid}/fd/*"):
+        with contextlib.suppress(FileNotFoundError):
+            found.append(os.readlink(path))
+    return found
+
+
+@test("commands")
+def deleted_as_it_is_killed():
+    """delete says so if the shim was killed before it could give anything back"""
+    detached("a", "sleep")
+    shim = pids("containerd-shim")[0]
+    os.kill(shim, signal.SIGSTOP)
+    asked = subprocess.Popen([PLACE.casemate, "delete", "--force", "a"], env=PLACE.env(),
+                             stderr=subprocess.PIPE)
+    until(lambda: any(path.endswith("/leases/a.journal") for path in open_files(asked.pid)),
+          "it has connected, and has looked what the pod holds")
+    kill(shim)
+    status, _, said = finish(asked)
+    check(status == 3 and "casemate recover" in said, status, said)
+    until(lambda: not processes(), "QEMU ends with its shim")
+    check(casemate("recover")[0] == 0)
+    clean()
+
+
 @test("commands")
 def deleted_at_the_start():
     """delete without --force is a no to a pod whose container has not begun yet"""
