@@ -334,7 +334,8 @@ def main(title, cls):
                     print(f"ok - {line}" + (f" # SKIP {why}" if why else ""), flush=True)
                 except Exception as error:  # what went wrong is the test's result
                     print(f"not ok - {line}", flush=True)
-                    print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
+                    for said in f"{type(error).__name__}: {error}".splitlines():
+                        print(f"# {said}", flush=True)
                     failed += 1
         finally:
             tests.guest.kill()
