@@ -143,6 +143,7 @@ static void apply_switch(struct options *options, enum option option)
 		[OPT_FOLLOW] = &options->follow,
 		[OPT_JSON] = &options->json,
 		[OPT_VF] = &options->vf,
+		[OPT_TUNE_ACS] = &options->tune_acs,
 		[OPT_ALL_PAIRS] = &options->all_pairs,
 		[OPT_HELP] = &options->help,
 	};
@@ -488,6 +489,7 @@ void options_fill_devices(const struct options *options, Casemate__DeviceRequest
 	ret->nics = options->nics;
 	ret->nvme = options->nvme;
 	ret->vf = options->vf;
+	ret->tune_acs = options->tune_acs;
 	ret->near = word(options->near);
 	ret->mode = word(options->mode);
 }

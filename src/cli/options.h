@@ -19,7 +19,7 @@
 struct options {
 	bool interactive, terminal, detach, remove, read_only, entrypoint_set, help;
 	bool all, force, follow, json;
-	bool pids_set, vf, all_pairs;
+	bool pids_set, vf, tune_acs, all_pairs;
 	const char *name; /* NULL: not given; all borrowed from argv */
 	const char *pod;
 	const char *workdir;

@@ -59,6 +59,8 @@ const struct flag options_flags[] = {
 	{ "vf", 0, false, OPT_VF, VM, "the counts are of SR-IOV virtual functions" },
 	{ "near", 0, true, OPT_NEAR, VM, "switch, root, node or any: how close together" },
 	{ "mode", 0, true, OPT_MODE, VM, "auto, replicate or flatten" },
+	{ "tune-acs", 0, false, OPT_TUNE_ACS, RUN | PLAN,
+	  "set ports' ACS for direct peer-to-peer while the pod lives" },
 	{ "from", 0, true, OPT_FROM, PLAN | TOPOLOGY, "a capture, in place of this host" },
 	{ "format", 0, true, OPT_FORMAT, PLAN, "tree, json, matrix or qemu" },
 	{ "format", 0, true, OPT_FORMAT, TOPOLOGY, "tree, json, matrix or groups" },

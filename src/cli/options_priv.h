@@ -40,6 +40,7 @@ enum option {
 	OPT_VF,
 	OPT_NEAR,
 	OPT_MODE,
+	OPT_TUNE_ACS,
 	OPT_FROM,
 	OPT_FORMAT,
 	OPT_ALL_PAIRS,

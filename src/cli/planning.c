@@ -149,6 +149,7 @@ static int make_wish(const struct planning_request *request, struct arena *arena
 		.nics = devices->nics,
 		.nvme = devices->nvme,
 		.vf = devices->vf,
+		.tune_acs = devices->tune_acs,
 		.no_peers = !config_number(request->config, CONFIG_PEER_TO_PEER),
 		.keep_drivers = config_text(request->config, CONFIG_KEEP_DRIVERS),
 	};

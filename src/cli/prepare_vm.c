@@ -145,6 +145,31 @@ static int add_leased(struct prepare *prepare, const struct planning *planning, 
 		       : err_num(err, -ENOMEM, "plan the devices");
 }
 
+static int add_acs(struct prepare *prepare, const struct planning *planning, struct err *err)
+{
+	const struct plan_tune *tune = &planning->plan.tune;
+	Casemate__Vm *vm = prepare->result.vm;
+	char text[PCI_ADDRESS_TEXT];
+
+	vm->acs = arena_array(&prepare->arena, tune->count + 1, sizeof(*vm->acs));
+	for (size_t i = 0; vm->acs && i < tune->count; i++) {
+		Casemate__PortAcs *acs = arena_alloc(&prepare->arena, sizeof(*acs));
+
+		if (!acs)
+			break;
+		casemate__port_acs__init(acs);
+		acs->port = arena_strdup(
+			&prepare->arena,
+			pci_address_format(planning->machine->devices[tune->at[i].port].address,
+					   text));
+		acs->set = tune->at[i].set;
+		if (!acs->port)
+			break;
+		vm->acs[vm->n_acs++] = acs;
+	}
+	return vm->n_acs == tune->count ? 0 : err_num(err, -ENOMEM, "plan the ports' ACS");
+}
+
 static int add_model(struct prepare *prepare, const struct machine_device *host,
 		     Agent__ContainerSpec *spec, struct err *err)
 {
@@ -189,6 +214,8 @@ static int add_devices(struct prepare *prepare, const struct planning *planning,
 	for (size_t i = 0; r == 0 && i < choice->held_count; i++)
 		r = add_leased(prepare, planning, choice->given_count + i, choice->held[i].device,
 			       err);
+	if (r == 0)
+		r = add_acs(prepare, planning, err);
 	/* all memory is pinned, the BARs are mapped besides; a 16th for tables and QEMU's own */
 	vm->memlock_bytes = ((uint64_t)plan->layout.memory_mib << 20) + plan->space.bars;
 	vm->memlock_bytes += vm->memlock_bytes / 16 + (64 << 20);

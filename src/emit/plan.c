@@ -108,6 +108,27 @@ static json_t *held(const struct emit_plan *emit)
 	return array;
 }
 
+/* Bits of which there is but one yet. */
+static const char *acs_bits(uint16_t bits)
+{
+	return bits == PCI_ACS_DT ? "DT" : "?";
+}
+
+static json_t *acs(const struct emit_plan *emit)
+{
+	const struct plan_tune *tune = &emit->plan->tune;
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < tune->count; i++)
+		if (json_array_append_new(
+			    array,
+			    json_pack("{s:o, s:[s], s:s}", "port",
+				      address(emit->host->devices[tune->at[i].port].address), "set",
+				      acs_bits(tune->at[i].set), "why", tune->at[i].why)) < 0)
+			return drop(array);
+	return array;
+}
+
 static json_t *pairs(const struct emit_plan *emit)
 {
 	const struct plan_choice *choice = &emit->plan->choice;
@@ -214,16 +235,17 @@ int emit_plan_json(const struct machine *host, const struct plan *plan, json_t *
 	    (make_guest(&emit) < 0 ||
 	     json_object_update_new(
 		     json,
-		     json_pack("{s:s, s:s, s:o, s:b, s:o, s:o, s:o, s:o, s:o, s:{s:I, s:I, s:I}, "
-			       "s:i, s:i}",
-			       "mode", layout->mode == LAYOUT_REPLICATE ? "replicate" : "flatten",
-			       "tee", plan_tee_name(layout->tee), "notes", texts(&plan->notes),
-			       "peer_to_peer", has_peers(layout), "devices", devices(&emit), "held",
-			       held(&emit), "pairs", pairs(&emit), "ports", ports(layout), "nodes",
-			       nodes(layout), "windows", "high_bytes", (json_int_t)plan->space.high,
-			       "low_bytes", (json_int_t)plan->space.low, "bar_bytes",
-			       (json_int_t)plan->space.bars, "cpus", (int)layout->vcpus, "memory",
-			       (int)layout->memory_mib)) < 0)) {
+		     json_pack(
+			     "{s:s, s:s, s:o, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:{s:I, s:I, s:I}, "
+			     "s:i, s:i}",
+			     "mode", layout->mode == LAYOUT_REPLICATE ? "replicate" : "flatten",
+			     "tee", plan_tee_name(layout->tee), "notes", texts(&plan->notes),
+			     "peer_to_peer", has_peers(layout), "devices", devices(&emit), "held",
+			     held(&emit), "acs", acs(&emit), "pairs", pairs(&emit), "ports",
+			     ports(layout), "nodes", nodes(layout), "windows", "high_bytes",
+			     (json_int_t)plan->space.high, "low_bytes", (json_int_t)plan->space.low,
+			     "bar_bytes", (json_int_t)plan->space.bars, "cpus", (int)layout->vcpus,
+			     "memory", (int)layout->memory_mib)) < 0)) {
 		json_decref(json);
 		json = NULL;
 	}
@@ -338,6 +360,20 @@ static int add_held(const struct emit_plan *emit, struct buf *ret)
 	return r;
 }
 
+static int add_acs(const struct emit_plan *emit, struct buf *ret)
+{
+	const struct plan_tune *tune = &emit->plan->tune;
+	int r = tune->count ? buf_addf(ret, "ACS set while the pod lives\n") : 0;
+	char text[PCI_ADDRESS_TEXT];
+
+	for (size_t i = 0; r == 0 && i < tune->count; i++)
+		r = buf_addf(ret, "  %s  %s: %s\n",
+			     pci_address_format(emit->host->devices[tune->at[i].port].address,
+						text),
+			     acs_bits(tune->at[i].set), tune->at[i].why);
+	return r;
+}
+
 int emit_plan_text(const struct machine *host, const struct plan *plan, struct buf *ret)
 {
 	CLEANUP(emit_plan_done) struct emit_plan emit = { .host = host, .plan = plan };
@@ -361,6 +397,8 @@ int emit_plan_text(const struct machine *host, const struct plan *plan, struct b
 	}
 	if (r == 0)
 		r = add_held(&emit, ret);
+	if (r == 0)
+		r = add_acs(&emit, ret);
 	if (r == 0 && layout->passed_count)
 		r = buf_addf(ret, "the guest's tree (%s%s)\n",
 			     layout->mode == LAYOUT_REPLICATE ? "replicate" : "flatten",

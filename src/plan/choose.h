@@ -48,6 +48,7 @@ struct plan_wish {
 	bool vf;		   /* the counts are of SR-IOV virtual functions, not of others */
 	enum plan_near near;
 	enum layout_mode mode;
+	bool tune_acs;		  /* ports' ACS is set for them while the pod lives: plan/tune.h */
 	bool no_peers;		  /* the devices' BARs are not mapped for one another */
 	const char *keep_drivers; /* names with blanks between: a device that one of these drives
 				   * is the host's and is not taken */

@@ -105,6 +105,16 @@ static void restrict_devices(const struct plan_wish *wish, struct plan *plan)
 			 "%s ROMs are hidden: they are code that nobody measures", name);
 }
 
+/* Without their BARs mapped for one another, devices have nothing to send. */
+static void tune(const struct machine *machine, struct plan *plan)
+{
+	if (plan->layout.passed[0].has_peers)
+		plan_tune(machine, &plan->choice, &plan->tune, &plan->reasons, &plan->notes);
+	else
+		plan_reasons_add(&plan->notes, ERR_OTHER,
+				 "no peer-to-peer: no port's ACS is to be changed");
+}
+
 int plan_devices(const struct machine *machine, const struct plan_wish *wish, struct plan *plan)
 {
 	int r;
@@ -119,6 +129,8 @@ int plan_devices(const struct machine *machine, const struct plan_wish *wish, st
 		   &plan->layout);
 	if (plan->layout.tee != LAYOUT_TEE_NONE && plan->layout.passed_count > 0)
 		restrict_devices(wish, plan);
+	if (wish->tune_acs && plan->layout.passed_count > 0)
+		tune(machine, plan);
 	plan_nodes(machine, &plan->choice, &plan->layout, &plan->reasons);
 	plan_space(machine, &plan->choice, &plan->layout, &plan->space, &plan->reasons,
 		   &plan->unknown);

@@ -19,11 +19,13 @@
 #include "plan/layout.h"
 #include "plan/reasons.h"
 #include "plan/space.h"
+#include "plan/tune.h"
 
 struct plan {
 	struct layout layout;
 	struct plan_choice choice; /* given[i] is layout.passed[i] */
 	struct plan_space space;
+	struct plan_tune tune; /* empty if not wished for */
 	struct plan_reasons reasons;
 	struct plan_reasons unknown;
 	struct plan_reasons notes; /* what is as it is for a reason; the code says nothing */

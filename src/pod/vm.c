@@ -351,6 +351,8 @@ static int lease_host_devices(struct pod *pod, uid_t uid, struct vm_nodes *nodes
 	for (size_t i = 0; r == 0 && i < vm->n_leased; i++)
 		if (vm->leased[i]->guest[0])
 			r = give_group(pod, vm->leased[i]->group, uid, nodes, err);
+	for (size_t i = 0; r == 0 && i < vm->n_acs; i++)
+		r = lease_acs(pod->opts.lease, vm->acs[i]->port, (uint16_t)vm->acs[i]->set, 0, err);
 	return r;
 }
 

@@ -304,6 +304,69 @@ void route_p2p(const struct machine *machine, int from, int to, int8_t has_iommu
 	ret->way = ROUTE_WAY_UNKNOWN;
 }
 
+/* ATS, and what is above the requester: "" if its requests can be translated ones. */
+static void why_untranslated(const struct machine *machine, int from, char ret_why[ROUTE_TEXT])
+{
+	const struct machine_device *devices = machine->devices;
+	char name[PCI_ADDRESS_TEXT];
+	int port = devices[from].parent;
+
+	address_of(machine, from, name);
+	ret_why[0] = '\0';
+	if (devices[from].ats.present != PCI_YES) {
+		(void)snprintf(ret_why, ROUTE_TEXT,
+			       devices[from].ats.present == PCI_NO
+				       ? "%s has no ATS: its requests go up to the IOMMU"
+				       : "whether %s has ATS is not known",
+			       name);
+		return;
+	}
+	while (port != MACHINE_NONE &&
+	       route_acs(machine, port, PCI_ACS_TB, ROUTE_WITH_IOMMU) == PCI_NO)
+		port = devices[port].parent;
+	if (port == MACHINE_NONE)
+		return;
+	address_of(machine, port, name);
+	(void)snprintf(ret_why, ROUTE_TEXT,
+		       route_acs(machine, port, PCI_ACS_TB, ROUTE_WITH_IOMMU) == PCI_YES
+			       ? "port %s blocks translated requests"
+			       : "whether port %s blocks translated requests is not known",
+		       name);
+}
+
+int route_p2p_redirector(const struct machine *machine, int from, int to, char ret_why[ROUTE_TEXT])
+{
+	const struct route_turn turn = route_turn(machine, from, to);
+	const bool is_switch = turn.kind == ROUTE_TURN_SWITCH;
+	const struct pci_acs *acs;
+	char name[PCI_ADDRESS_TEXT];
+	int8_t redirects;
+
+	ret_why[0] = '\0';
+	if ((!is_switch && turn.kind != ROUTE_TURN_ROOT) || route_is_endpoint(machine, turn.port) ||
+	    route_has_memory(machine, to) == PCI_NO)
+		return MACHINE_NONE;
+	redirects = route_turn_redirects(machine, &turn, ROUTE_WITH_IOMMU);
+	if (redirects == PCI_NO)
+		return MACHINE_NONE;
+	acs = &machine->devices[turn.port].acs;
+	address_of(machine, turn.port, name);
+	if (acs->present == PCI_YES && acs->ctrl >= 0 && acs->ctrl & PCI_ACS_DT)
+		return MACHINE_NONE;
+	why_untranslated(machine, from, ret_why);
+	if (ret_why[0])
+		return MACHINE_NONE;
+	if (redirects == PCI_YES && acs->present == PCI_YES && acs->cap >= 0 &&
+	    acs->cap & PCI_ACS_DT && acs->ctrl >= 0)
+		return turn.port;
+	(void)snprintf(ret_why, ROUTE_TEXT,
+		       redirects == PCI_YES && acs->present != PCI_UNKNOWN && acs->cap >= 0
+			       ? "port %s has no direct translated in its ACS"
+			       : "what ACS port %s has is not known",
+		       name);
+	return MACHINE_NONE;
+}
+
 bool route_pairs_has(const struct machine *machine, int device, bool is_all)
 {
 	enum machine_kind kind = machine->devices[device].kind;

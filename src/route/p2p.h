@@ -38,6 +38,15 @@ const char *route_way_name(enum route_way way);
 void route_p2p(const struct machine *machine, int from, int to, int8_t has_iommu,
 	       struct route_p2p *ret);
 
+/*
+ * The port that sends up what `from` has had translated for `to`, and would not with direct
+ * translated on (PCI_ACS_DT, which it offers and is off): a switch's downstream port, or a root port. (PCI
+ * Express Base 6.0, 6.12.1.1 and 6.12.3.) For an IOMMU that is on. MACHINE_NONE where there is no
+ * such port; ret_why then says what keeps requests from being direct, or is "" where they are, or
+ * where that is not for ACS to say.
+ */
+int route_p2p_redirector(const struct machine *machine, int from, int to, char ret_why[ROUTE_TEXT]);
+
 /* Two devices, by both ways. */
 struct route_pair {
 	int a, b; /* a < b */

@@ -256,7 +256,7 @@ static void devices_are_named_and_counted(void **state)
 {
 	Casemate__DeviceRequest request = CASEMATE__DEVICE_REQUEST__INIT;
 	struct parsed parsed = parse(OPTIONS_RUN, "--device 21:00.0 --device=0001:02:1f.7 --gpus 2 "
-						  "--nics=1 --nvme 3 --vf --near node "
+						  "--nics=1 --nvme 3 --vf --tune-acs --near node "
 						  "--mode flatten image");
 
 	(void)state;
@@ -269,6 +269,7 @@ static void devices_are_named_and_counted(void **state)
 	assert_int_equal(request.nics, 1);
 	assert_int_equal(request.nvme, 3);
 	assert_true(request.vf);
+	assert_true(request.tune_acs);
 	assert_string_equal(request.near, "node");
 	assert_string_equal(request.mode, "flatten");
 	options_done(&parsed.options);

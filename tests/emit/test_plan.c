@@ -91,6 +91,35 @@ static void a_plan_is_whole_as_json(void **state)
 	json_decref(json);
 }
 
+static void ports_that_are_set_are_named(void **state)
+{
+	CLEANUP(buf_done) struct buf text = { 0 };
+	struct fixture *f = *state;
+	json_t *json = NULL;
+
+	plan(f, 2, LAYOUT_REPLICATE);
+	assert_int_equal(emit_plan_json(f->machine, &f->plan, &json), 0);
+	assert_int_equal(json_array_size(json_object_get(json, "acs")), 0);
+	json_decref(json);
+	f->plan.tune.at[0] = (struct plan_tuned){ .port = tree_find(f->machine, "22:00.0"),
+						  .set = PCI_ACS_DT,
+						  .why = "so it is" };
+	f->plan.tune.count = 1;
+	assert_int_equal(emit_plan_json(f->machine, &f->plan, &json), 0);
+	assert_string_equal(string_at(json, "acs", 0, "port"), "0000:22:00.0");
+	assert_string_equal(string_at(json, "acs", 0, "why"), "so it is");
+	assert_string_equal(
+		json_string_value(json_array_get(
+			json_object_get(json_array_get(json_object_get(json, "acs"), 0), "set"),
+			0)),
+		"DT");
+	json_decref(json);
+	assert_int_equal(emit_plan_text(f->machine, &f->plan, &text), 0);
+	assert_int_equal(buf_add(&text, "", 1), 0);
+	assert_non_null(strstr((const char *)text.at,
+			       "\nACS set while the pod lives\n  0000:22:00.0  DT: so it is\n"));
+}
+
 static void a_confidential_plan_says_why_there_is_no_peer_to_peer(void **state)
 {
 	const struct plan_wish wish = { .gpus = 2, .keep_drivers = "" };
@@ -153,6 +182,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(a_plan_is_whole_as_json),
+		TEST(ports_that_are_set_are_named),
 		TEST(a_confidential_plan_says_why_there_is_no_peer_to_peer),
 		TEST(what_is_not_possible_has_reasons_and_no_devices),
 		TEST(the_tree_and_the_matrix_name_both_sides),

@@ -13,12 +13,13 @@ from harness import Bench, equal  # noqa: E402
 import pods  # noqa: E402
 from pods import AT  # noqa: E402
 
-# Two chosen, and three held, since they reach the first: five drivers of three kinds.
-FLAGS = pods.request(0, 0, ("nvme1", "igb"))
-LEASED = 5
-# lines of the journal: boot, directory, user id, devices, two groups, process; all undone again
-BEGUN = 3 + LEASED + 2 + 1
-ENDED = BEGUN + 1 + 2 + LEASED  # the last of these goes with the journal
+# Two chosen, and three held, since they reach the first: five drivers of three kinds. What gpu2 has had
+# translated for igb comes to the root port above its switch.
+FLAGS = pods.request(0, 0, ("gpu2", "igb"), "--tune-acs")
+LEASED, DIRECT_TRANSLATED = 5, 0x40
+# lines of the journal: boot, directory, user id, devices, two groups, ACS, process; all undone again
+BEGUN = 3 + LEASED + 2 + 1 + 1
+ENDED = BEGUN + 1 + 1 + 2 + LEASED  # the last of these goes with the journal
 SOAK = os.environ.get("SOAK") == "1"
 SEED = int(os.environ.get("SEED") or 1)
 AT_A_TIME = 4 if SOAK else 8  # points in one boot: eight kills, or less
@@ -137,7 +138,23 @@ def killed(point, who, again):
     return test
 
 
+def tuned(bench):
+    """That port of the plan, that bit, and no other."""
+    before = pods.drivers(bench)
+    acs = pods.plan(bench, FLAGS)["acs"]
+    equal([port["set"] for port in acs], [["DT"]])
+    with pods.running(bench, "tuned", FLAGS):
+        now = pods.drivers(bench)
+        port = acs[0]["port"] + "/acs"
+        equal(int(before[port], 16) & DIRECT_TRANSLATED, 0, "direct translated before")
+        equal(int(now[port], 16), int(before[port], 16) | DIRECT_TRANSLATED, port)
+        equal([name for name in now if name.endswith("/acs") and now[name] != before[name]], [port],
+              "ports that are changed")
+    pods.nothing_left(bench, before)
+
+
 bench = Bench()
+bench.test("a port's ACS is set for a pod while it lives", tuned)
 for number, (point, who) in enumerate(cases() if SOAK else sample()):
     if number and number % AT_A_TIME == 0:
         bench.emulator.kill()
