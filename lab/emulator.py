@@ -25,7 +25,8 @@ HERE = os.path.dirname(os.path.realpath(__file__))
 ROOT = os.path.dirname(HERE)
 STARTS_MAX = 3
 QMP_S = 5
-PR_SET_PDEATHSIG = 1
+LOOKS, LOOK_S = 3, 0.3
+PR_SET_PDEATHSIG, EFLAGS_IF = 1, 0x200
 libc = ctypes.CDLL(None)
 
 
@@ -53,6 +54,21 @@ def call(argv, log, **options):
         if subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out, check=False,
                           **options).returncode:
             raise LabError(f"run '{argv[0]}': see '{log}'")
+
+
+def waiting_in_service(registers, controllers):
+    """Processors that wait for interrupts while one is in service, of QEMU's words: {(0, "236")}.
+
+    A kernel says that it is done with one before it waits for the next.
+    """
+    found = set()
+    for part in registers.split("CPU#")[1:]:
+        cpu = int(part.split()[0])
+        flags = re.search(r"RFL=([0-9a-f]+).*HLT=1", part)
+        served = re.search(r"^ISR\s+(\d[\d ]*)", controllers[cpu], re.M)
+        if flags and int(flags[1], 16) & EFLAGS_IF and served:
+            found.add((cpu, served[1].strip()))
+    return found
 
 
 class Emulator:
@@ -186,10 +202,11 @@ class Emulator:
             file.seek(since if since <= self.console_size() else 0)
             return file.read().splitlines()
 
-    def processors(self):
-        """Where they are, as QEMU says: the only one who can once the server is silent."""
-        ask = [{"execute": "qmp_capabilities"}, {"execute": "human-monitor-command", "arguments":
-                                                 {"command-line": "info registers -a"}}]
+    def monitor(self, *commands):
+        """What QEMU's says to each: the only one who can say more once the server is silent."""
+        ask = [{"execute": "qmp_capabilities"}] + [
+            {"execute": "human-monitor-command", "arguments": {"command-line": line}}
+            for line in commands]
         folder = os.open(self.dir, os.O_PATH)  # a socket's path has to be short
         try:
             with socket.socket(socket.AF_UNIX) as qmp, qmp.makefile("rw", encoding="utf-8") as lines:
@@ -197,13 +214,37 @@ class Emulator:
                 qmp.connect(f"/proc/self/fd/{folder}/qmp")
                 lines.write("".join(json.dumps(line) + "\n" for line in ask))
                 lines.flush()
-                said = next(answer["return"] for answer in map(json.loads, lines)
-                            if answer.get("return"))
+                said = (answer["return"] for answer in map(json.loads, lines)
+                        if answer.get("return"))
+                return [next(said) for _ in commands]
         except (OSError, ValueError, StopIteration) as error:
-            return [f"they cannot be asked: {error}"]
+            raise LabError(f"QEMU's monitor: {error}") from None
         finally:
             os.close(folder)
-        return [line for line in said.splitlines() if re.match(r"CPU#|RIP|CR0|EFER|CS ", line)]
+
+    def processors(self):
+        """Where they are, a few lines each, and what their interrupt controllers have."""
+        try:
+            said = self.monitor("info registers -a", *(f"info lapic {cpu}" for cpu in range(server.PROCESSORS)))
+        except LabError as error:
+            return [str(error)]
+        return [line for line in "\n".join(said).splitlines()
+                if re.match(r"CPU#|RIP|CR0|EFER|CS |dumping|ISR|IRR", line)]
+
+    def stuck(self):
+        """A processor that has lost the end of an interrupt, and so gets no other; "" if none has."""
+        seen = []
+        for _ in range(LOOKS):
+            try:
+                registers, *controllers = self.monitor(
+                    "info registers -a", *(f"info lapic {cpu}" for cpu in range(server.PROCESSORS)))
+            except LabError:
+                return ""
+            seen.append(waiting_in_service(registers, controllers))
+            time.sleep(LOOK_S)
+        always = set.intersection(*seen)
+        return "; ".join(f"processor {cpu} waits for an interrupt, with {vector} in service"
+                         for cpu, vector in sorted(always))
 
     def lost(self, since):
         """What the server's KVM has seen of a guest that the emulated processor has lost."""
@@ -212,6 +253,10 @@ class Emulator:
     def stalled(self):
         """An emulated processor whose timer never fires again: QEMU's failure, not the kernel's."""
         return self.said("INFO: rcu_preempt .*stall|panic.*: timer doesn't work through")
+
+    def failure(self, since):
+        """What QEMU has done wrong since that place of the console; "" if nothing is known."""
+        return self.lost(since) or self.stuck()
 
     def ended(self):
         """Why. A signal is an assertion of QEMU's; most else, the server did itself."""
@@ -228,7 +273,8 @@ class Emulator:
         try:
             self.qemu.wait(1)
         except subprocess.TimeoutExpired:
-            return error
+            stuck = self.stuck()
+            return Infrastructure(f"{stuck}: {error}") if stuck else error
         return self.ended()
 
     def heard(self):

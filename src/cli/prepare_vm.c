@@ -162,7 +162,7 @@ static int add_acs(struct prepare *prepare, const struct planning *planning, str
 			&prepare->arena,
 			pci_address_format(planning->machine->devices[tune->at[i].port].address,
 					   text));
-		acs->set = tune->at[i].set;
+		acs->set = PCI_ACS_DT;
 		if (!acs->port)
 			break;
 		vm->acs[vm->n_acs++] = acs;

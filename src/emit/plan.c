@@ -108,12 +108,6 @@ static json_t *held(const struct emit_plan *emit)
 	return array;
 }
 
-/* Bits of which there is but one yet. */
-static const char *acs_bits(uint16_t bits)
-{
-	return bits == PCI_ACS_DT ? "DT" : "?";
-}
-
 static json_t *acs(const struct emit_plan *emit)
 {
 	const struct plan_tune *tune = &emit->plan->tune;
@@ -121,10 +115,9 @@ static json_t *acs(const struct emit_plan *emit)
 
 	for (size_t i = 0; i < tune->count; i++)
 		if (json_array_append_new(
-			    array,
-			    json_pack("{s:o, s:[s], s:s}", "port",
-				      address(emit->host->devices[tune->at[i].port].address), "set",
-				      acs_bits(tune->at[i].set), "why", tune->at[i].why)) < 0)
+			    array, json_pack("{s:o, s:[s], s:s}", "port",
+					     address(emit->host->devices[tune->at[i].port].address),
+					     "set", "DT", "why", tune->at[i].why)) < 0)
 			return drop(array);
 	return array;
 }
@@ -367,10 +360,10 @@ static int add_acs(const struct emit_plan *emit, struct buf *ret)
 	char text[PCI_ADDRESS_TEXT];
 
 	for (size_t i = 0; r == 0 && i < tune->count; i++)
-		r = buf_addf(ret, "  %s  %s: %s\n",
+		r = buf_addf(ret, "  %s  DT: %s\n",
 			     pci_address_format(emit->host->devices[tune->at[i].port].address,
 						text),
-			     acs_bits(tune->at[i].set), tune->at[i].why);
+			     tune->at[i].why);
 	return r;
 }
 

@@ -5,8 +5,8 @@
  *	ADDRESS VENDOR:DEVICE MASK FORMER
  *
  * in hexadecimal: the bits that were changed, and what they were. Undone, they are that again, and
- * others as they then are. The claim ports/ADDRESS is made first and given up last: what one pod
- * relies on, another does not change.
+ * others as they then are. The claim ports/ADDRESS is made first and given up last: what one pod has
+ * changed, another does not.
  */
 #include <endian.h>
 #include <errno.h>
@@ -20,9 +20,10 @@
 #include "lease/lease.h"
 #include "pci/cap.h"
 #include "pci/config.h"
+#include "sys/host.h"
 #include "sys/pcidev.h"
 
-enum { ACS_CAP_ID = 0x0d };
+enum { ACS_CAP_ID = 0x0d, ACS_TRIES = 20, ACS_TRY_MS = 10 };
 
 struct acs {
 	char address[PCI_ADDRESS_TEXT];
@@ -151,6 +152,26 @@ static int acs_undo(const struct lease_site *site, const char *arg, struct err *
 
 const struct lease_kind lease_kind_acs = { "acs", true, false, acs_apply, acs_undo };
 
+/* The bits of a port that are not yet as wanted. */
+static uint32_t differing(const struct acs_register *acs, uint32_t set, uint32_t clear)
+{
+	return ((acs->ctrl | set) & ~clear) ^ acs->ctrl;
+}
+
+/* Whoever was first may have wanted the same: then it is there as soon as it has been written. */
+static bool is_so_by_now(const struct lease_site *site, const char *address, uint32_t set,
+			 uint32_t clear)
+{
+	struct acs_register now;
+
+	for (int i = 0; i < ACS_TRIES; i++) {
+		if (acs_read(site, address, &now, NULL) == 0 && differing(&now, set, clear) == 0)
+			return true;
+		host_sleep_ms(ACS_TRY_MS);
+	}
+	return false;
+}
+
 int lease_acs(struct lease *lease, const char *address, uint16_t set, uint16_t clear,
 	      struct err *err)
 {
@@ -173,10 +194,11 @@ int lease_acs(struct lease *lease, const char *address, uint16_t set, uint16_t c
 			      "its ACS has the bits %#x, and %#x are asked for", now.cap, set);
 	if (r < 0)
 		return err_wrap(err, r, "lease ACS of %s", address);
-	mask = ((now.ctrl | set) & ~(uint32_t)clear) ^ now.ctrl;
+	mask = differing(&now, set, clear);
 	if (mask == 0)
 		return 0;
 	(void)snprintf(arg, sizeof(arg), "%s %04x:%04x %x %x", address, port.vendor, port.device,
 		       mask, now.ctrl & mask);
-	return lease_step(lease, "acs", arg, &unused_fd, err);
+	r = lease_step(lease, "acs", arg, &unused_fd, err);
+	return (r == -EBUSY || r == -EAGAIN) && is_so_by_now(&site, address, set, clear) ? 0 : r;
 }

@@ -176,10 +176,11 @@ int lease_vfs(struct lease *lease, const char *address, unsigned int count, stru
 
 /*
  * Sets and clears bits of a port's ACS control register (PCI_ACS_ bits of pci/config.h), which
- * have their former value again when the lease is undone. Nothing is leased if they are so already.
+ * have their former value again when the lease is undone. Nothing is leased if they are so already,
+ * and so they go back when whoever has set them ends.
  *
  *	-EOPNOTSUPP (ERR_HOST) the port has no ACS, or not those bits
- *	-EBUSY      (ERR_DEVICE_HELD) another pod has changed it
+ *	-EBUSY      (ERR_DEVICE_HELD) another pod has changed it, and not to that
  */
 int lease_acs(struct lease *lease, const char *address, uint16_t set, uint16_t clear,
 	      struct err *err);

@@ -109,7 +109,7 @@ static void restrict_devices(const struct plan_wish *wish, struct plan *plan)
 static void tune(const struct machine *machine, struct plan *plan)
 {
 	if (plan->layout.passed[0].has_peers)
-		plan_tune(machine, &plan->choice, &plan->tune, &plan->reasons, &plan->notes);
+		plan_tune(machine, &plan->choice, &plan->tune, &plan->notes);
 	else
 		plan_reasons_add(&plan->notes, ERR_OTHER,
 				 "no peer-to-peer: no port's ACS is to be changed");

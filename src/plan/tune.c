@@ -14,28 +14,29 @@ static bool has_port(const struct plan_tune *tune, int port)
 }
 
 static void add_port(const struct machine *machine, int port, int from, int to,
-		     struct plan_tune *tune, struct plan_reasons *reasons)
+		     struct plan_tune *tune, struct plan_reasons *notes)
 {
+	const bool is_root = machine->devices[port].kind == MACHINE_ROOT_PORT;
 	char theirs[PCI_ADDRESS_TEXT], text[PCI_ADDRESS_TEXT];
 	struct plan_tuned *tuned;
 
 	if (has_port(tune, port))
 		return;
 	if (tune->count == PLAN_TUNED_MAX) {
-		plan_reasons_add(reasons, ERR_DEVICE_COUNT,
-				 "the ACS of more than %d ports would be changed", PLAN_TUNED_MAX);
+		plan_reasons_add(notes, ERR_OTHER, "the ACS of %d ports is changed, and no more",
+				 PLAN_TUNED_MAX);
 		return;
 	}
 	tuned = &tune->at[tune->count++];
-	*tuned = (struct plan_tuned){ .port = port, .set = PCI_ACS_DT };
-	(void)snprintf(tuned->why, sizeof(tuned->why),
-		       "what %s has had translated for %s turns round there",
+	tuned->port = port;
+	(void)snprintf(tuned->why, sizeof(tuned->why), "what %s has had translated for %s %s there",
 		       pci_address_format(machine->devices[from].address, text),
-		       pci_address_format(machine->devices[to].address, theirs));
+		       pci_address_format(machine->devices[to].address, theirs),
+		       is_root ? "is passed on" : "turns round");
 }
 
 void plan_tune(const struct machine *machine, const struct plan_choice *choice,
-	       struct plan_tune *ret, struct plan_reasons *reasons, struct plan_reasons *notes)
+	       struct plan_tune *ret, struct plan_reasons *notes)
 {
 	char why[ROUTE_TEXT];
 
@@ -49,7 +50,7 @@ void plan_tune(const struct machine *machine, const struct plan_choice *choice,
 				continue;
 			port = route_p2p_redirector(machine, from, to, why);
 			if (port != MACHINE_NONE)
-				add_port(machine, port, from, to, ret, reasons);
+				add_port(machine, port, from, to, ret, notes);
 			else if (why[0])
 				plan_reasons_add(notes, ERR_OTHER, "%s", why);
 		}

@@ -89,37 +89,54 @@ static const char *why_open(const struct ask *ask)
 	return port->acs.present == PCI_NO ? "no ACS" : "ACS request redirect off";
 }
 
+/* The first port above a device that blocks translated requests (PCI_YES), else that perhaps does. */
+static int translation_blocker(const struct machine *machine, int device, enum route_when when,
+			       int8_t *ret_blocks)
+{
+	int found = MACHINE_NONE;
+
+	*ret_blocks = PCI_NO;
+	for (int port = machine->devices[device].parent;
+	     port != MACHINE_NONE && *ret_blocks != PCI_YES; port = machine->devices[port].parent) {
+		const int8_t blocks = route_acs(machine, port, PCI_ACS_TB, when);
+
+		if (blocks == PCI_NO || (blocks == PCI_UNKNOWN && found != MACHINE_NONE))
+			continue;
+		*ret_blocks = blocks;
+		found = port;
+	}
+	return found;
+}
+
 /*
  * Are its requests translated before they are sent? ATS on in the requester, and no port on its
  * way up blocks translated requests.
  */
 static int8_t sends_translated(const struct ask *ask)
 {
-	const struct machine_device *devices = ask->machine->devices;
-	const struct pci_ats *ats = &devices[ask->from].ats;
-	int8_t all = PCI_YES;
-	int port;
+	const struct pci_ats *ats = &ask->machine->devices[ask->from].ats;
+	int8_t blocks;
 
 	if (ats->present != PCI_YES)
 		return ats->present;
 	if (ats->enabled != PCI_YES)
 		return ats->enabled;
-	for (port = devices[ask->from].parent; port != MACHINE_NONE; port = devices[port].parent) {
-		int8_t blocks = route_acs(ask->machine, port, PCI_ACS_TB, ask->when);
+	(void)translation_blocker(ask->machine, ask->from, ask->when, &blocks);
+	return blocks == PCI_UNKNOWN ? PCI_UNKNOWN : !blocks;
+}
 
-		if (blocks == PCI_YES)
-			return PCI_NO;
-		if (blocks == PCI_UNKNOWN)
-			all = PCI_UNKNOWN;
-	}
-	return all;
+/* The type of a device's group: "DMA", "identity"; NULL if it is not known. */
+static const char *group_type(const struct machine *machine, int device)
+{
+	const int group = machine->devices[device].group;
+
+	return group == MACHINE_NONE ? NULL : machine->groups[group].type;
 }
 
 /* In a group whose addresses are the bus's own, an IOMMU changes none. */
 static bool is_identity(const struct ask *ask)
 {
-	int group = ask->machine->devices[ask->from].group;
-	const char *type = group == MACHINE_NONE ? NULL : ask->machine->groups[group].type;
+	const char *type = group_type(ask->machine, ask->from);
 
 	return type && strcmp(type, "identity") == 0;
 }
@@ -197,18 +214,11 @@ static void decide_without_iommu(const struct ask *ask)
 		say_up(ask, "no IOMMU; ACS redirects requests");
 }
 
-/* Redirect is on: direct translated decides. */
+/* Direct translated goes before redirection, and before egress control. */
 static void decide_translated(const struct ask *ask)
 {
 	int8_t direct = PCI_NO;
 
-	if (ask->redirects == PCI_UNKNOWN) {
-		say(ask, ROUTE_WAY_UNKNOWN,
-		    "ATS on in the requester; whether %s sends it up is "
-		    "not known",
-		    ask->turns_in);
-		return;
-	}
 	if (ask->redirects == PCI_NO) {
 		say(ask, ROUTE_DIRECT, "ATS on in the requester; turns round in %s: %s",
 		    ask->turns_in, why_open(ask));
@@ -216,6 +226,13 @@ static void decide_translated(const struct ask *ask)
 	}
 	if (ask->turn.kind != ROUTE_TURN_UP)
 		direct = route_acs(ask->machine, ask->turn.port, PCI_ACS_DT, ask->when);
+	if (direct != PCI_YES && ask->redirects == PCI_UNKNOWN) {
+		say(ask, ROUTE_WAY_UNKNOWN,
+		    "ATS on in the requester; whether %s sends it up is "
+		    "not known",
+		    ask->turns_in);
+		return;
+	}
 	if (direct == PCI_YES)
 		say(ask, ROUTE_DIRECT,
 		    "ATS on in the requester, direct translated on at %s, translation blocking "
@@ -304,67 +321,94 @@ void route_p2p(const struct machine *machine, int from, int to, int8_t has_iommu
 	ret->way = ROUTE_WAY_UNKNOWN;
 }
 
-/* ATS, and what is above the requester: "" if its requests can be translated ones. */
-static void why_untranslated(const struct machine *machine, int from, char ret_why[ROUTE_TEXT])
+static void explain(char ret_why[ROUTE_TEXT], const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+static void explain(char ret_why[ROUTE_TEXT], const char *fmt, ...)
 {
-	const struct machine_device *devices = machine->devices;
+	va_list args;
+
+	va_start(args, fmt);
+	(void)vsnprintf(ret_why, ROUTE_TEXT, fmt, args);
+	va_end(args);
+}
+
+/* Why a requester would have nothing translated, or what it had would not get through; or "". */
+static void explain_untranslated(const struct machine *machine, int from, char ret_why[ROUTE_TEXT])
+{
+	const struct pci_ats *ats = &machine->devices[from].ats;
+	const char *type = group_type(machine, from);
 	char name[PCI_ADDRESS_TEXT];
-	int port = devices[from].parent;
+	int8_t blocks;
+	int port;
 
 	address_of(machine, from, name);
-	ret_why[0] = '\0';
-	if (devices[from].ats.present != PCI_YES) {
-		(void)snprintf(ret_why, ROUTE_TEXT,
-			       devices[from].ats.present == PCI_NO
-				       ? "%s has no ATS: its requests go up to the IOMMU"
-				       : "whether %s has ATS is not known",
-			       name);
-		return;
+	if (ats->present == PCI_NO) {
+		explain(ret_why, "%s has no ATS: its requests go up to the IOMMU", name);
+	} else if (ats->present != PCI_YES) {
+		explain(ret_why, "whether %s has ATS is not known", name);
+	} else if (machine->limits.cmdline && strstr(machine->limits.cmdline, "noats")) {
+		explain(ret_why, "ATS is off for all: the kernel was told pci=noats");
+	} else if (machine->limits.has_iommu == PCI_YES && ats->enabled == PCI_NO && type &&
+		   strcmp(type, "identity") != 0) {
+		/* in another domain than this one it is on, if it can be; that of a pod is like it */
+		explain(ret_why, "ATS of %s is off: its requests go up to the IOMMU", name);
+	} else {
+		port = translation_blocker(machine, from, ROUTE_WITH_IOMMU, &blocks);
+		if (port == MACHINE_NONE)
+			return;
+		address_of(machine, port, name);
+		explain(ret_why,
+			blocks == PCI_YES
+				? "port %s blocks translated requests"
+				: "whether port %s blocks translated requests is not known",
+			name);
 	}
-	while (port != MACHINE_NONE &&
-	       route_acs(machine, port, PCI_ACS_TB, ROUTE_WITH_IOMMU) == PCI_NO)
-		port = devices[port].parent;
-	if (port == MACHINE_NONE)
-		return;
+}
+
+/* Why that port is not the one; or "". */
+static void explain_port(const struct machine *machine, int port, char ret_why[ROUTE_TEXT])
+{
+	const struct pci_acs *acs = &machine->devices[port].acs;
+	const int8_t redirects = route_acs(machine, port, PCI_ACS_RR, ROUTE_WITH_IOMMU);
+	const int8_t egress = route_acs(machine, port, PCI_ACS_EC, ROUTE_WITH_IOMMU);
+	char name[PCI_ADDRESS_TEXT];
+
 	address_of(machine, port, name);
-	(void)snprintf(ret_why, ROUTE_TEXT,
-		       route_acs(machine, port, PCI_ACS_TB, ROUTE_WITH_IOMMU) == PCI_YES
-			       ? "port %s blocks translated requests"
-			       : "whether port %s blocks translated requests is not known",
-		       name);
+	if (acs->present == PCI_NO || (acs->cap >= 0 && !(acs->cap & PCI_ACS_DT)))
+		explain(ret_why, "port %s has no direct translated in its ACS", name);
+	else if (acs->present != PCI_YES || acs->cap < 0 || acs->ctrl < 0 ||
+		 (redirects != PCI_YES && egress != PCI_YES))
+		explain(ret_why, "what the ACS of port %s does is not known", name);
+	else if (acs->ctrl & PCI_ACS_DT)
+		explain(ret_why, "direct translated is on at port %s already", name);
 }
 
 int route_p2p_redirector(const struct machine *machine, int from, int to, char ret_why[ROUTE_TEXT])
 {
 	const struct route_turn turn = route_turn(machine, from, to);
-	const bool is_switch = turn.kind == ROUTE_TURN_SWITCH;
-	const struct pci_acs *acs;
-	char name[PCI_ADDRESS_TEXT];
-	int8_t redirects;
+	char theirs[2][PCI_ADDRESS_TEXT];
 
 	ret_why[0] = '\0';
-	if ((!is_switch && turn.kind != ROUTE_TURN_ROOT) || route_is_endpoint(machine, turn.port) ||
-	    route_has_memory(machine, to) == PCI_NO)
+	if (route_has_memory(machine, to) == PCI_NO)
 		return MACHINE_NONE;
-	redirects = route_turn_redirects(machine, &turn, ROUTE_WITH_IOMMU);
-	if (redirects == PCI_NO)
+	address_of(machine, from, theirs[0]);
+	address_of(machine, to, theirs[1]);
+	if (turn.kind == ROUTE_TURN_ROOTS)
+		explain(ret_why, "between %s and %s, below different host bridges, no port decides",
+			theirs[0], theirs[1]);
+	if ((turn.kind == ROUTE_TURN_UP || turn.kind == ROUTE_TURN_DEVICE) &&
+	    route_turn_redirects(machine, &turn, ROUTE_WITH_IOMMU) == PCI_YES)
+		explain(ret_why, "%s and %s are of one device, which keeps them apart", theirs[0],
+			theirs[1]);
+	if ((turn.kind != ROUTE_TURN_SWITCH && turn.kind != ROUTE_TURN_ROOT) ||
+	    route_is_endpoint(machine, turn.port) ||
+	    (route_acs(machine, turn.port, PCI_ACS_RR, ROUTE_WITH_IOMMU) == PCI_NO &&
+	     route_acs(machine, turn.port, PCI_ACS_EC, ROUTE_WITH_IOMMU) == PCI_NO))
 		return MACHINE_NONE;
-	acs = &machine->devices[turn.port].acs;
-	address_of(machine, turn.port, name);
-	if (acs->present == PCI_YES && acs->ctrl >= 0 && acs->ctrl & PCI_ACS_DT)
-		return MACHINE_NONE;
-	why_untranslated(machine, from, ret_why);
-	if (ret_why[0])
-		return MACHINE_NONE;
-	if (redirects == PCI_YES && acs->present == PCI_YES && acs->cap >= 0 &&
-	    acs->cap & PCI_ACS_DT && acs->ctrl >= 0)
-		return turn.port;
-	(void)snprintf(ret_why, ROUTE_TEXT,
-		       redirects == PCI_YES && acs->present != PCI_UNKNOWN && acs->cap >= 0
-			       ? "port %s has no direct translated in its ACS"
-			       : "what ACS port %s has is not known",
-		       name);
-	return MACHINE_NONE;
+	explain_untranslated(machine, from, ret_why);
+	if (!ret_why[0])
+		explain_port(machine, turn.port, ret_why);
+	return ret_why[0] ? MACHINE_NONE : turn.port;
 }
 
 bool route_pairs_has(const struct machine *machine, int device, bool is_all)

@@ -101,9 +101,8 @@ static void ports_that_are_set_are_named(void **state)
 	assert_int_equal(emit_plan_json(f->machine, &f->plan, &json), 0);
 	assert_int_equal(json_array_size(json_object_get(json, "acs")), 0);
 	json_decref(json);
-	f->plan.tune.at[0] = (struct plan_tuned){ .port = tree_find(f->machine, "22:00.0"),
-						  .set = PCI_ACS_DT,
-						  .why = "so it is" };
+	f->plan.tune.at[0] =
+		(struct plan_tuned){ .port = tree_find(f->machine, "22:00.0"), .why = "so it is" };
 	f->plan.tune.count = 1;
 	assert_int_equal(emit_plan_json(f->machine, &f->plan, &json), 0);
 	assert_string_equal(string_at(json, "acs", 0, "port"), "0000:22:00.0");

@@ -236,6 +236,114 @@ static void what_has_no_memory_is_not_reached(void **state)
 	goes(&it, GPU, "01:00.0", ROUTE_WAY_UNKNOWN);
 }
 
+/* The port by which it could be direct, "" for none; and what is said then. */
+static void redirector(const struct fixture *it, const char *from, const char *to, const char *port,
+		       const char *why)
+{
+	char said[ROUTE_TEXT] = "not set", name[PCI_ADDRESS_TEXT] = "";
+	int found = route_p2p_redirector(it->machine, tree_find(it->machine, from),
+					 tree_find(it->machine, to), said);
+
+	if (found != MACHINE_NONE)
+		(void)pci_address_format(it->machine->devices[found].address, name);
+	assert_string_equal(name, port);
+	assert_string_equal(said, why);
+}
+
+static void make_with_ats(struct fixture *it)
+{
+	make(it, pair, ARRAY_SIZE(pair));
+	it->machine->limits.has_iommu = PCI_YES;
+	it->machine->limits.cmdline = "";
+	for (size_t i = 0; i < it->machine->device_count; i++)
+		it->machine->devices[i].ats =
+			(struct pci_ats){ .present = PCI_YES, .enabled = PCI_YES };
+}
+
+static void the_port_above_who_sends_redirects(void **state)
+{
+	CLEANUP(fixture_done) struct fixture it;
+
+	(void)state;
+	make_with_ats(&it);
+	redirector(&it, NIC, GPU, "0000:02:00.0", "");
+	redirector(&it, GPU, NIC, "0000:02:01.0", "");
+	redirector(&it, NIC, "05:00.0", "0000:00:01.0", "");
+	redirector(&it, "05:00.0", NIC, "0000:00:02.0", "");
+	/* it goes before egress control */
+	device(&it, "02:00.0")->acs.ctrl |= PCI_ACS_EC;
+	redirector(&it, NIC, GPU, "0000:02:00.0", "");
+	device(&it, "02:00.0")->acs.ctrl |= PCI_ACS_DT;
+	goes(&it, NIC, GPU, ROUTE_DIRECT);
+	redirector(&it, NIC, GPU, "", "direct translated is on at port 0000:02:00.0 already");
+	/* which is no use to who has no ATS */
+	device(&it, NIC)->ats = (struct pci_ats){ .present = PCI_NO, .enabled = PCI_UNKNOWN };
+	redirector(&it, NIC, GPU, "", "0000:03:00.0 has no ATS: its requests go up to the IOMMU");
+}
+
+static void what_does_not_redirect_is_no_redirector(void **state)
+{
+	CLEANUP(fixture_done) struct fixture it;
+
+	(void)state;
+	make_with_ats(&it);
+	it.machine->limits.cmdline = "pci=disable_acs_redir=pci:0:0";
+	device(&it, "02:00.0")->acs.ctrl &= ~PCI_ACS_RR;
+	redirector(&it, NIC, GPU, "", "");
+	redirector(&it, NIC, "05:00.0", "0000:00:01.0", "");
+	device(&it, "00:01.0")->acs.ctrl &= ~PCI_ACS_RR;
+	redirector(&it, NIC, "05:00.0", "", "");
+	redirector(&it, NIC, "81:00.0", "",
+		   "between 0000:03:00.0 and 0000:81:00.0, below different host bridges, no port "
+		   "decides");
+	redirector(&it, "06:00.0", "06:00.1", "", "");
+	redirector(&it, "06:00.0", "06:00.2", "",
+		   "0000:06:00.0 and 0000:06:00.2 are of one device, which keeps them apart");
+	redirector(&it, NIC, "01:00.0", "", "");
+	device(&it, GPU)->bars[0].index = -1;
+	redirector(&it, NIC, GPU, "", "");
+}
+
+static void a_port_that_cannot_is_said_to_be_so(void **state)
+{
+	CLEANUP(fixture_done) struct fixture it;
+
+	(void)state;
+	make_with_ats(&it);
+	device(&it, "02:00.0")->acs.cap &= ~PCI_ACS_DT;
+	redirector(&it, NIC, GPU, "", "port 0000:02:00.0 has no direct translated in its ACS");
+	device(&it, "02:00.0")->acs.cap = PCI_UNKNOWN;
+	redirector(&it, NIC, GPU, "",
+		   "whether port 0000:02:00.0 blocks translated requests is not known");
+	device(&it, "02:00.0")->acs.cap = device(&it, "02:01.0")->acs.cap;
+	device(&it, "02:00.0")->acs.ctrl &= ~PCI_ACS_RR;
+	it.machine->limits.has_iommu = PCI_UNKNOWN;
+	redirector(&it, NIC, GPU, "", "what the ACS of port 0000:02:00.0 does is not known");
+	/* without ACS a switch port is open; what a root port does is the root complex's */
+	device(&it, "02:00.0")->acs = (struct pci_acs){ .present = PCI_NO, .cap = -1, .ctrl = -1 };
+	redirector(&it, NIC, GPU, "", "");
+}
+
+static void without_ats_no_port_is_of_use(void **state)
+{
+	struct machine_group group = { .id = 3, .type = "DMA-FQ" };
+	CLEANUP(fixture_done) struct fixture it;
+
+	(void)state;
+	make_with_ats(&it);
+	device(&it, NIC)->ats.enabled = PCI_NO;
+	redirector(&it, NIC, GPU, "0000:02:00.0", "");
+	it.machine->groups = &group;
+	it.machine->group_count = 1;
+	device(&it, NIC)->group = 0;
+	redirector(&it, NIC, GPU, "",
+		   "ATS of 0000:03:00.0 is off: its requests go up to the IOMMU");
+	group.type = "identity"; /* where some drivers of IOMMUs leave it off */
+	redirector(&it, NIC, GPU, "0000:02:00.0", "");
+	it.machine->limits.cmdline = "quiet pci=noats";
+	redirector(&it, NIC, GPU, "", "ATS is off for all: the kernel was told pci=noats");
+}
+
 static void a_conventional_bus_is_direct(void **state)
 {
 	static const struct tree_row rows[] = {
@@ -295,6 +403,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(without_an_iommu_acs_alone_decides),
 		cmocka_unit_test(with_an_iommu_redirected_requests_go_through_it),
+		cmocka_unit_test(the_port_above_who_sends_redirects),
+		cmocka_unit_test(what_does_not_redirect_is_no_redirector),
+		cmocka_unit_test(a_port_that_cannot_is_said_to_be_so),
+		cmocka_unit_test(without_ats_no_port_is_of_use),
 		cmocka_unit_test(translated_requests_go_direct_where_acs_lets_them),
 		cmocka_unit_test(identity_is_as_if_there_were_no_iommu_below_the_switch),
 		cmocka_unit_test(a_port_above_that_does_not_forward_is_named),
