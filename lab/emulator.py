@@ -222,22 +222,26 @@ class Emulator:
         finally:
             os.close(folder)
 
+    def look(self):
+        """At all processors' registers, and at each one's interrupt controller."""
+        return self.monitor("info registers -a",
+                            *(f"info lapic {cpu}" for cpu in range(server.PROCESSORS)))
+
     def processors(self):
         """Where they are, a few lines each, and what their interrupt controllers have."""
         try:
-            said = self.monitor("info registers -a", *(f"info lapic {cpu}" for cpu in range(server.PROCESSORS)))
+            said = self.look()
         except LabError as error:
             return [str(error)]
         return [line for line in "\n".join(said).splitlines()
                 if re.match(r"CPU#|RIP|CR0|EFER|CS |dumping|ISR|IRR", line)]
 
     def stuck(self):
-        """A processor that has lost the end of an interrupt, and so gets no other; "" if none has."""
+        """A processor that has lost an interrupt's end, and so gets no other; "" if none has."""
         seen = []
         for _ in range(LOOKS):
             try:
-                registers, *controllers = self.monitor(
-                    "info registers -a", *(f"info lapic {cpu}" for cpu in range(server.PROCESSORS)))
+                registers, *controllers = self.look()
             except LabError:
                 return ""
             seen.append(waiting_in_service(registers, controllers))

@@ -5,8 +5,8 @@
  *	ADDRESS VENDOR:DEVICE MASK FORMER
  *
  * in hexadecimal: the bits that were changed, and what they were. Undone, they are that again, and
- * others as they then are. The claim ports/ADDRESS is made first and given up last: what one pod has
- * changed, another does not.
+ * others as they then are. The claim ports/ADDRESS is made first and given up last: what one pod
+ * has changed, another does not.
  */
 #include <endian.h>
 #include <errno.h>

@@ -89,7 +89,7 @@ static const char *why_open(const struct ask *ask)
 	return port->acs.present == PCI_NO ? "no ACS" : "ACS request redirect off";
 }
 
-/* The first port above a device that blocks translated requests (PCI_YES), else that perhaps does. */
+/* The first port above a device that blocks translated requests, else that perhaps does. */
 static int translation_blocker(const struct machine *machine, int device, enum route_when when,
 			       int8_t *ret_blocks)
 {

@@ -40,8 +40,8 @@ void route_p2p(const struct machine *machine, int from, int to, int8_t has_iommu
 
 /*
  * The port that sends up what `from` has had translated for `to`, and would not with direct
- * translated on (PCI_ACS_DT), which it offers and is off: a switch's downstream port, where requests
- * turn round then, or a root port, which passes them on then without the root complex's check.
+ * translated on (PCI_ACS_DT), which it offers and is off: a switch's downstream port, where
+ * requests turn round then, or a root port, which passes them on without the root complex's check.
  * (PCI Express Base 6.0, 6.12.1.1 and 6.12.3.) For an IOMMU that is on; ATS counts as on where
  * the machine does not say that it stays off. MACHINE_NONE where there is no such port; ret_why
  * then says what keeps requests from being direct, or is "" where no port sends them up.

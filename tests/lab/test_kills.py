@@ -13,8 +13,8 @@ from harness import Bench, equal  # noqa: E402
 import pods  # noqa: E402
 from pods import AT  # noqa: E402
 
-# Two chosen, and three held, since they reach the first: five drivers of three kinds. What gpu2 has had
-# translated for igb comes to the root port above its switch.
+# Two chosen, and three held, since they reach the first: five drivers of three kinds. What gpu2 has
+# had translated for igb comes to the root port above its switch.
 FLAGS = pods.request(0, 0, ("gpu2", "igb"), "--tune-acs")
 LEASED, DIRECT_TRANSLATED = 5, 0x40
 # lines of the journal: boot, directory, user id, devices, two groups, ACS, process; all undone again
