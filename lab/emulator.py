@@ -25,8 +25,7 @@ HERE = os.path.dirname(os.path.realpath(__file__))
 ROOT = os.path.dirname(HERE)
 STARTS_MAX = 3
 QMP_S = 5
-LOOKS, LOOK_S = 3, 0.3
-PR_SET_PDEATHSIG, EFLAGS_IF = 1, 0x200
+PR_SET_PDEATHSIG = 1
 libc = ctypes.CDLL(None)
 
 
@@ -54,21 +53,6 @@ def call(argv, log, **options):
         if subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out, check=False,
                           **options).returncode:
             raise LabError(f"run '{argv[0]}': see '{log}'")
-
-
-def waiting_in_service(registers, controllers):
-    """Processors that wait for interrupts while one is in service, of QEMU's words: {(0, "236")}.
-
-    A kernel says that it is done with one before it waits for the next.
-    """
-    found = set()
-    for part in registers.split("CPU#")[1:]:
-        cpu = int(part.split()[0])
-        flags = re.search(r"RFL=([0-9a-f]+).*HLT=1", part)
-        served = re.search(r"^ISR\s+(\d[\d ]*)", controllers[cpu], re.M)
-        if flags and int(flags[1], 16) & EFLAGS_IF and served:
-            found.add((cpu, served[1].strip()))
-    return found
 
 
 class Emulator:
@@ -222,33 +206,15 @@ class Emulator:
         finally:
             os.close(folder)
 
-    def look(self):
-        """At all processors' registers, and at each one's interrupt controller."""
-        return self.monitor("info registers -a",
-                            *(f"info lapic {cpu}" for cpu in range(server.PROCESSORS)))
-
     def processors(self):
         """Where they are, a few lines each, and what their interrupt controllers have."""
         try:
-            said = self.look()
+            said = self.monitor("info registers -a",
+                                *(f"info lapic {cpu}" for cpu in range(server.PROCESSORS)))
         except LabError as error:
             return [str(error)]
         return [line for line in "\n".join(said).splitlines()
                 if re.match(r"CPU#|RIP|CR0|EFER|CS |dumping|ISR|IRR", line)]
-
-    def stuck(self):
-        """A processor that has lost an interrupt's end, and so gets no other; "" if none has."""
-        seen = []
-        for _ in range(LOOKS):
-            try:
-                registers, *controllers = self.look()
-            except LabError:
-                return ""
-            seen.append(waiting_in_service(registers, controllers))
-            time.sleep(LOOK_S)
-        always = set.intersection(*seen)
-        return "; ".join(f"processor {cpu} waits for an interrupt, with {vector} in service"
-                         for cpu, vector in sorted(always))
 
     def lost(self, since):
         """What the server's KVM has seen of a guest that the emulated processor has lost."""
@@ -257,10 +223,6 @@ class Emulator:
     def stalled(self):
         """An emulated processor whose timer never fires again: QEMU's failure, not the kernel's."""
         return self.said("INFO: rcu_preempt .*stall|panic.*: timer doesn't work through")
-
-    def failure(self, since):
-        """What QEMU has done wrong since that place of the console; "" if nothing is known."""
-        return self.lost(since) or self.stuck()
 
     def ended(self):
         """Why. A signal is an assertion of QEMU's; most else, the server did itself."""
@@ -277,8 +239,7 @@ class Emulator:
         try:
             self.qemu.wait(1)
         except subprocess.TimeoutExpired:
-            stuck = self.stuck()
-            return Infrastructure(f"{stuck}: {error}") if stuck else error
+            return error
         return self.ended()
 
     def heard(self):

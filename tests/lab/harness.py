@@ -100,10 +100,10 @@ class Bench:
         except LabError as error:
             raise self.emulator.cause(error) from None
         except Exception as error:
-            failure = self.emulator.failure(since)
-            if not failure:
+            lost = self.emulator.lost(since)
+            if not lost:
                 raise
-            raise Infrastructure(f"{failure}: {error}") from None
+            raise Infrastructure(f"{lost}: {error}") from None
 
     def steadily(self, function):
         """Once; again, in a server that is booted anew, if it was QEMU that failed."""

@@ -61,6 +61,15 @@ static struct machine_device *device(const struct fixture *f, const char *at)
 	return &f->machine->devices[tree_find(f->machine, at)];
 }
 
+static void make(struct fixture *f, const struct plan_wish *wish)
+{
+	memset(&f->plan, 0, sizeof(f->plan));
+	f->plan.layout.vcpus = 2;
+	f->plan.layout.memory_mib = 1024;
+	assert_int_equal(plan_devices(f->machine, wish, &f->plan), 0);
+	assert_int_equal(f->plan.reasons.count, 0);
+}
+
 /* The devices at these addresses, their ports' ACS set if has_tune. */
 static void plan(struct fixture *f, const char *first, const char *second, bool has_tune)
 {
@@ -69,11 +78,7 @@ static void plan(struct fixture *f, const char *first, const char *second, bool 
 		.named = named, .named_count = 2, .tune_acs = has_tune, .keep_drivers = ""
 	};
 
-	memset(&f->plan, 0, sizeof(f->plan));
-	f->plan.layout.vcpus = 2;
-	f->plan.layout.memory_mib = 1024;
-	assert_int_equal(plan_devices(f->machine, &wish, &f->plan), 0);
-	assert_int_equal(f->plan.reasons.count, 0);
+	make(f, &wish);
 }
 
 static void tunes(const struct fixture *f, const char *port)
@@ -162,10 +167,7 @@ static void a_port_is_named_once(void **state)
 	struct fixture *f = *state;
 
 	device(f, "24:00.0")->ats.present = PCI_YES;
-	memset(&f->plan, 0, sizeof(f->plan));
-	f->plan.layout.vcpus = 1;
-	f->plan.layout.memory_mib = 1024;
-	assert_int_equal(plan_devices(f->machine, &wish, &f->plan), 0);
+	make(f, &wish);
 	assert_int_equal(f->plan.tune.count, 3);
 	assert_int_equal(f->plan.tune.at[0].port, tree_find(f->machine, "22:00.0"));
 	assert_int_equal(f->plan.tune.at[1].port, tree_find(f->machine, "20:00.0"));
@@ -220,9 +222,7 @@ static void without_peer_to_peer_there_is_nothing_to_tune(void **state)
 					.keep_drivers = "" };
 	struct fixture *f = *state;
 
-	f->plan.layout.vcpus = 1;
-	f->plan.layout.memory_mib = 1024;
-	assert_int_equal(plan_devices(f->machine, &wish, &f->plan), 0);
+	make(f, &wish);
 	tunes_nothing(f, "no peer-to-peer: no port's ACS is to be changed");
 }
 
